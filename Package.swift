@@ -18,7 +18,9 @@ let package = Package(
     targets: [
         .target(name: "JSON", swiftSettings: settings),
         .target(name: "Embeddings", dependencies: ["JSON"], swiftSettings: settings),
+        .target(name: "Inference", dependencies: ["Embeddings"], swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(name: "EmbeddingsTests", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
+        .testTarget(name: "InferenceTests", dependencies: ["Embeddings", "Inference"], swiftSettings: settings),
     ]
 )
