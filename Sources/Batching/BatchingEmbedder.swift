@@ -1,0 +1,226 @@
+import CoreMetrics
+package import Embeddings
+import Foundation
+package import Inference
+import Synchronization
+
+/// An input whose token ids are not the model's.
+package struct TokenizationRefusal: Error, Sendable, Equatable {
+    /// The first id outside the vocabulary.
+    package let tokenID: Int32
+
+    package init(tokenID: Int32) {
+        self.tokenID = tokenID
+    }
+}
+
+/// The embedder that groups texts by length into padded batches and runs them on threads of its own.
+///
+/// One `Mutex` guards the scheduler's state and the callers' continuations; it decides nothing. Tokenizing and the forward passes run on
+/// dedicated threads, never on Swift's own pool. The threads hold the embedder: it lives until `shutDown` returns.
+package final class BatchingEmbedder: Embedder {
+    package typealias Tokenize = @Sendable (EmbeddingInput, TextRole) throws(TokenizationRefusal) -> TokenSequence
+    /// One vector a sequence, in the batch's order.
+    package typealias Encode = (PaddedBatch) -> [EmbeddingVector]
+
+    private typealias Caller = CheckedContinuation<Result<[Embedding], EmbeddingError>, Never>
+
+    private struct Shared: ~Copyable {
+        var scheduler: SchedulerState
+        var callers: [RequestID: Caller] = [:]
+        var lastRequest: UInt64 = 0
+        var runningThreadCount: Int
+    }
+
+    package let model: ModelDescription
+    private let shared: Mutex<Shared>
+    private let tokenize: Tokenize
+    private let metrics: BatchingMetrics
+    private let paddingID: Int32
+    private let computeSpots: [ParkingSpot]
+    private let tokenizerSpots: [ParkingSpot]
+    private let drained = Latch()
+    private let stopped = Latch()
+
+    /// Starts the threads.
+    ///
+    /// - Parameters:
+    ///   - tokenize: called on the tokenizer threads, from several at once where there are several.
+    ///   - makeEncoder: called once on each compute thread; what it returns stays on that thread.
+    /// - Precondition: `configuration.complaint` is nil.
+    package init(
+        model: ModelDescription, configuration: BatchingConfiguration, metrics: BatchingMetrics, paddingID: Int32,
+        tokenize: @escaping Tokenize, makeEncoder: @escaping @Sendable () -> Encode
+    ) {
+        precondition(configuration.complaint == nil, configuration.complaint ?? "")
+        self.model = model
+        self.tokenize = tokenize
+        self.metrics = metrics
+        self.paddingID = paddingID
+        computeSpots = (0..<configuration.computeThreadCount).map { _ in ParkingSpot() }
+        tokenizerSpots = (0..<configuration.tokenizerThreadCount).map { _ in ParkingSpot() }
+        shared = Mutex(
+            Shared(
+                scheduler: SchedulerState(configuration: configuration, sequenceLimit: model.maximumSequenceLength),
+                runningThreadCount: computeSpots.count + tokenizerSpots.count))
+        for thread in computeSpots.indices {
+            start(named: "compute-\(thread)") { $0.compute(thread, encode: makeEncoder()) }
+        }
+        for thread in tokenizerSpots.indices {
+            start(named: "tokenize-\(thread)") { $0.tokenize(thread) }
+        }
+    }
+
+    package func embed(_ request: EmbeddingRequest) async throws(EmbeddingError) -> [Embedding] {
+        guard !request.inputs.isEmpty else { return [] }
+        let id = shared.withLock { shared in
+            shared.lastRequest += 1
+            return RequestID(shared.lastRequest)
+        }
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (caller: Caller) in
+                // Cancelled before it began: nothing to take back.
+                if Task.isCancelled { return caller.resume(returning: .failure(.cancelled)) }
+                tell { shared in
+                    shared.callers[id] = caller
+                    return shared.scheduler.begin(request, id: id, now: .now)
+                }
+                // The handler may have run before there was anything to cancel.
+                if Task.isCancelled { cancel(id) }
+            }
+        } onCancel: {
+            cancel(id)
+        }
+        return try result.get()
+    }
+
+    /// Refuses new work from now on; what was taken goes on.
+    package func beginShutdown() {
+        tell { $0.scheduler.beginShutdown() }
+    }
+
+    /// Finishes what was taken, at most until the deadline; then ends the threads, and answers what is left with `.shuttingDown`.
+    /// Returns whether everything was finished; the threads have ended by then.
+    @discardableResult
+    package func shutDown(deadline: ContinuousClock.Instant) async -> Bool {
+        beginShutdown()
+        let isDrained = await withTaskGroup(of: Bool.self) { group in
+            group.addTask { [drained] in
+                await drained.wait()
+                return !Task.isCancelled
+            }
+            group.addTask {
+                // Cancelled once everything is finished.
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        tell { $0.scheduler.stop() }
+        await stopped.wait()
+        return isDrained
+    }
+
+    /// Texts that wait for a pass, tokens of admitted and unfinished texts, and the measured tokens a second.
+    package var load: BatchingLoad {
+        shared.withLock { shared in
+            BatchingLoad(
+                waitingCount: shared.scheduler.waitingCount, admittedTokenCount: shared.scheduler.admittedTokenCount,
+                tokensPerSecond: shared.scheduler.tokensPerSecond)
+        }
+    }
+
+    // MARK: Threads
+
+    private func compute(_ thread: Int, encode: Encode) {
+        while true {
+            switch shared.withLock({ $0.scheduler.nextPass(thread: thread, now: .now) }) {
+            case .exit: return
+            case .park(let moment): computeSpots[thread].wait(until: moment)
+            case .run(let pass, let action):
+                perform(action, callers: [])
+                let vectors = encode(PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID))
+                let checked = vectors.map { $0.values.allSatisfy(\.isFinite) ? $0 : nil }
+                tell { $0.scheduler.passEnded(pass, vectors: checked, now: .now) }
+            }
+        }
+    }
+
+    private func tokenize(_ thread: Int) {
+        while true {
+            switch shared.withLock({ $0.scheduler.nextChunk(thread: thread) }) {
+            case .exit: return
+            case .park: tokenizerSpots[thread].wait(until: nil)
+            case .tokenize(let chunk):
+                let result = sequences(of: chunk)
+                tell { $0.scheduler.chunkEnded(chunk, result, now: .now) }
+            }
+        }
+    }
+
+    private func sequences(of chunk: TokenizationChunk) -> Result<[TokenSequence], EmbeddingError> {
+        var sequences: [TokenSequence] = []
+        sequences.reserveCapacity(chunk.inputs.count)
+        for (index, input) in chunk.inputs.enumerated() {
+            do throws(TokenizationRefusal) {
+                let sequence = try tokenize(input, chunk.role)
+                if sequence.isTruncated, chunk.truncation == .none {
+                    return .failure(
+                        .inputTooLong(index: chunk.firstIndex + index, limit: model.maximumSequenceLength))
+                }
+                sequences.append(sequence)
+            } catch {
+                return .failure(
+                    .invalidToken(
+                        index: chunk.firstIndex + index, id: error.tokenID, vocabularySize: model.vocabularySize))
+            }
+        }
+        return .success(sequences)
+    }
+
+    private func start(named name: String, _ body: @escaping @Sendable (BatchingEmbedder) -> Void) {
+        let thread = Thread {
+            body(self)
+            let isLast = self.shared.withLock { shared in
+                shared.runningThreadCount -= 1
+                return shared.runningThreadCount == 0
+            }
+            if isLast { self.stopped.open() }
+        }
+        thread.name = name
+        // A forward pass keeps its scratch on the heap; BLAS wants a main thread's stack.
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    // MARK: The shell
+
+    private func cancel(_ id: RequestID) {
+        tell { $0.scheduler.cancel(id) }
+    }
+
+    /// Tells the scheduler something and carries out what it answers.
+    private func tell(_ input: (inout Shared) -> SchedulerAction) {
+        let (action, callers) = shared.withLock { shared in
+            let action = input(&shared)
+            return (action, action.answers.map { shared.callers.removeValue(forKey: $0.request) })
+        }
+        perform(action, callers: callers)
+    }
+
+    private func perform(_ action: SchedulerAction, callers: [Caller?]) {
+        for thread in action.tokenizerWakes { tokenizerSpots[thread].wake() }
+        for thread in action.computeWakes { computeSpots[thread].wake() }
+        for event in action.events { metrics.record(event) }
+        for (answer, caller) in zip(action.answers, callers) { caller?.resume(returning: answer.result) }
+        if action.isDrained { drained.open() }
+    }
+}
+
+/// What the embedder is busy with now.
+package struct BatchingLoad: Sendable, Equatable {
+    package let waitingCount: Int
+    package let admittedTokenCount: Int
+    package let tokensPerSecond: Double
+}

@@ -1,0 +1,163 @@
+package import CoreMetrics
+import Embeddings
+package import Inference
+
+/// The batcher's instruments. Names and labels are a contract with dashboards; no label takes a value from a request.
+///
+/// Mean sequences a pass = `ovenbird_pass_sequences_sum / ovenbird_pass_sequences_count`; padding = the rectangle counter over the real
+/// one.
+package struct BatchingMetrics: Sendable {
+    /// `ovenbird_passes_total`: forward passes that ended.
+    private let passes: Counter
+    /// `ovenbird_pass_sequences` (histogram): sequences of each pass.
+    private let passSequences: Recorder
+    /// `ovenbird_pass_tokens` (histogram): real tokens of each pass.
+    private let passTokens: Recorder
+    /// `ovenbird_tokens_total{kind="real"}`: tokens of texts, special tokens included.
+    private let realTokens: Counter
+    /// `…{kind="rectangle"}`: sequences × width, padding included.
+    private let rectangleTokens: Counter
+    /// `…{kind="computed"}`: rows that went through the dense layers: the rectangle in the padded layout, the real ones in the packed.
+    private let computedTokens: Counter
+
+    /// `ovenbird_queue_depth{lane}`: texts that wait for a pass.
+    private let queueDepth: [Lane: Meter]
+    /// `ovenbird_queued_tokens{lane}`: tokens of admitted and unfinished texts: what `--max-queued-tokens` bounds.
+    private let queuedTokens: [Lane: Meter]
+
+    /// `ovenbird_stage_seconds{stage="tokenize"}`: from the call to the last token of each request, its wait for a thread included.
+    private let tokenizeTime: Timer
+    /// `…{stage="queue"}`: from admission to the start of its pass, of each text.
+    private let queueTime: Timer
+    /// `…{stage="compute"}`: each pass.
+    private let computeTime: Timer
+
+    /// `ovenbird_texts_admitted_total{lane}`.
+    private let admittedTexts: [Lane: Counter]
+    /// `ovenbird_texts_truncated_total`: admitted texts that lost their end.
+    private let truncatedTexts: Counter
+    /// `ovenbird_texts_cancelled_total{phase="waiting"}`: left the queue without costing a pass, since their request ended early.
+    private let cancelledWaitingTexts: Counter
+    /// `…{phase="running"}`: were computed for nobody, since their request ended during the pass.
+    private let cancelledRunningTexts: Counter
+    /// `ovenbird_embedding_failures_total{cause}`: calls that ended without vectors, by the name of the error.
+    private let failures: [FailureCause: Counter]
+
+    private let layout: BatchLayout
+
+    /// - Parameter layout: how the encoder walks a batch; decides what counts as computed.
+    package init(layout: BatchLayout, factory: any MetricsFactory) {
+        func counter(_ label: String, _ dimensions: [(String, String)] = []) -> Counter {
+            Counter(label: "ovenbird_\(label)", dimensions: dimensions, factory: factory)
+        }
+        func stage(_ name: String) -> Timer {
+            Timer(label: "ovenbird_stage_seconds", dimensions: [("stage", name)], factory: factory)
+        }
+        func meters(_ label: String) -> [Lane: Meter] {
+            Dictionary(
+                uniqueKeysWithValues: Lane.allCases.map {
+                    ($0, Meter(label: "ovenbird_\(label)", dimensions: [("lane", $0.label)], factory: factory))
+                })
+        }
+        self.layout = layout
+        passes = counter("passes_total")
+        passSequences = Recorder(label: "ovenbird_pass_sequences", dimensions: [], aggregate: true, factory: factory)
+        passTokens = Recorder(label: "ovenbird_pass_tokens", dimensions: [], aggregate: true, factory: factory)
+        realTokens = counter("tokens_total", [("kind", "real")])
+        rectangleTokens = counter("tokens_total", [("kind", "rectangle")])
+        computedTokens = counter("tokens_total", [("kind", "computed")])
+        queueDepth = meters("queue_depth")
+        queuedTokens = meters("queued_tokens")
+        tokenizeTime = stage("tokenize")
+        queueTime = stage("queue")
+        computeTime = stage("compute")
+        admittedTexts = Dictionary(
+            uniqueKeysWithValues: Lane.allCases.map { ($0, counter("texts_admitted_total", [("lane", $0.label)])) })
+        truncatedTexts = counter("texts_truncated_total")
+        cancelledWaitingTexts = counter("texts_cancelled_total", [("phase", "waiting")])
+        cancelledRunningTexts = counter("texts_cancelled_total", [("phase", "running")])
+        failures = Dictionary(
+            uniqueKeysWithValues: FailureCause.allCases.map {
+                ($0, counter("embedding_failures_total", [("cause", $0.rawValue)]))
+            })
+        // A gauge that was never set would be missing from the first page of metrics.
+        for meter in [queueDepth, queuedTokens].flatMap(\.values) { meter.set(0) }
+    }
+
+    package func record(_ event: BatchingEvent) {
+        switch event {
+        case .tokenized(let elapsed):
+            tokenizeTime.recordNanoseconds(elapsed.nanoseconds)
+        case .admitted(let lane, let sequenceCount, let tokenCount, let truncatedCount):
+            queueDepth[lane]?.increment(by: Double(sequenceCount))
+            queuedTokens[lane]?.increment(by: Double(tokenCount))
+            admittedTexts[lane]?.increment(by: sequenceCount)
+            truncatedTexts.increment(by: truncatedCount)
+        case .passBegan(let pass):
+            for entry in pass.entries {
+                queueDepth[entry.lane]?.decrement()
+                queueTime.recordNanoseconds(entry.arrival.duration(to: pass.startedAt).nanoseconds)
+            }
+        case .passEnded(let pass, let elapsed):
+            for entry in pass.entries { queuedTokens[entry.lane]?.decrement(by: Double(entry.tokenCount)) }
+            passes.increment()
+            passSequences.record(pass.sequenceCount)
+            passTokens.record(pass.tokenCount)
+            realTokens.increment(by: pass.tokenCount)
+            rectangleTokens.increment(by: pass.rectangleTokenCount)
+            switch layout {
+            case .padded: computedTokens.increment(by: pass.rectangleTokenCount)
+            case .packed: computedTokens.increment(by: pass.tokenCount)
+            }
+            computeTime.recordNanoseconds(elapsed.nanoseconds)
+        case .dropped(let lane, let sequenceCount, let tokenCount):
+            queueDepth[lane]?.decrement(by: Double(sequenceCount))
+            queuedTokens[lane]?.decrement(by: Double(tokenCount))
+            cancelledWaitingTexts.increment(by: sequenceCount)
+        case .discarded(let sequenceCount):
+            cancelledRunningTexts.increment(by: sequenceCount)
+        case .refused(let error):
+            failures[FailureCause(error)]?.increment()
+        }
+    }
+}
+
+/// The values of the label `cause`.
+private enum FailureCause: String, CaseIterable {
+    case overloaded
+    case requestTooLarge = "request_too_large"
+    case inputTooLong = "input_too_long"
+    case invalidToken = "invalid_token"
+    case vectorNotFinite = "vector_not_finite"
+    case shuttingDown = "shutting_down"
+    case cancelled
+
+    init(_ error: EmbeddingError) {
+        self =
+            switch error {
+            case .overloaded: .overloaded
+            case .requestTooLarge: .requestTooLarge
+            case .inputTooLong: .inputTooLong
+            case .invalidToken: .invalidToken
+            case .vectorNotFinite: .vectorNotFinite
+            case .shuttingDown: .shuttingDown
+            case .cancelled: .cancelled
+            }
+    }
+}
+
+extension Lane {
+    /// The value of the label `lane`.
+    fileprivate var label: String {
+        switch self {
+        case .interactive: "interactive"
+        case .bulk: "bulk"
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var nanoseconds: Int64 {
+        components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000
+    }
+}

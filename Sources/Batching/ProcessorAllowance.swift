@@ -1,0 +1,145 @@
+import Foundation
+
+/// The cores that this process may use: its affinity, cut by the CPU quota of its control group and of every group above it.
+package struct ProcessorAllowance: Sendable, Equatable {
+    /// Cores that the scheduler may put the process on.
+    package let affinityCount: Int
+    /// Cores' worth of time that the control groups allow; nil without a quota.
+    package let quota: Double?
+
+    package init(affinityCount: Int, quota: Double?) {
+        self.affinityCount = affinityCount
+        self.quota = quota
+    }
+
+    /// Threads that can be kept busy, at least 1. A quota of 1.5 cores gives 2: one thread could not use what was given.
+    package var coreCount: Int {
+        guard let quota else { return max(1, affinityCount) }
+        return max(1, min(affinityCount, Int(min(quota, 1e6).rounded(.up))))
+    }
+
+    /// What holds now, as `/proc/self` and the control groups say.
+    package static func current() -> ProcessorAllowance {
+        func read(_ path: String) -> String? {
+            // A file that is missing or unreadable states no limit.
+            try? String(contentsOfFile: path, encoding: .utf8)
+        }
+        return ProcessorAllowance(
+            affinityCount: affinityCount(readFile: read) ?? ProcessInfo.processInfo.activeProcessorCount,
+            quota: quota(readFile: read))
+    }
+
+    /// Cores in the list `Cpus_allowed_list` of `/proc/self/status`, `0-3,8`: the affinity with which the process began, or was given
+    /// since, cut by its cpuset. Nil where there is no such list.
+    package static func affinityCount(readFile: (String) -> String?) -> Int? {
+        let label = "Cpus_allowed_list:"
+        guard let status = readFile("/proc/self/status"),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix(label) })
+        else { return nil }
+        var count = 0
+        for part in line.dropFirst(label.count).filter({ !$0.isWhitespace }).split(separator: ",") {
+            let bounds = part.split(separator: "-").map { Int($0) }
+            guard let first = bounds.first ?? nil, let last = bounds.last ?? nil, first <= last else { return nil }
+            count += last - first + 1
+        }
+        return count > 0 ? count : nil
+    }
+
+    /// The smallest quota of the process's own groups and of those above them, in cores. Knows version 2 (`cpu.max`) and version 1
+    /// (`cpu.cfs_quota_us`), alone or side by side.
+    ///
+    /// - Parameter readFile: the text at an absolute path, nil where there is none.
+    package static func quota(readFile: (String) -> String?) -> Double? {
+        guard let membership = readFile("/proc/self/cgroup"), let mounts = readFile("/proc/self/mountinfo") else {
+            return nil
+        }
+        let memberships = membership.split(separator: "\n").compactMap { ControlGroupMembership(line: $0) }
+        var smallest: Double?
+        for mount in mounts.split(separator: "\n").compactMap({ ControlGroupMount(line: $0) }) {
+            guard let group = memberships.first(where: { $0.version == mount.version }) else { continue }
+            for folder in mount.folders(to: group.path) {
+                if let quota = quota(of: folder, mount.version, readFile) { smallest = min(smallest ?? quota, quota) }
+            }
+        }
+        return smallest
+    }
+
+    private static func quota(
+        of folder: String, _ version: ControlGroupVersion, _ readFile: (String) -> String?
+    ) -> Double? {
+        let numbers: [Double?]
+        switch version {
+        case .two:
+            // "150000 100000", or "max 100000".
+            numbers = readFile(folder + "/cpu.max")?.split(whereSeparator: \.isWhitespace).map { Double($0) } ?? []
+        case .one:
+            // -1 where there is no quota.
+            numbers = ["cpu.cfs_quota_us", "cpu.cfs_period_us"].map { file in
+                readFile(folder + "/" + file).flatMap { Double($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+            }
+        }
+        guard numbers.count == 2, let allowed = numbers[0], let period = numbers[1], allowed > 0, period > 0 else {
+            return nil
+        }
+        return allowed / period
+    }
+}
+
+private enum ControlGroupVersion {
+    case one
+    case two
+}
+
+/// A line of `/proc/self/cgroup`: `0::/path` in version 2, `4:cpu,cpuacct:/path` in version 1.
+private struct ControlGroupMembership {
+    let version: ControlGroupVersion
+    let path: String
+
+    init?(line: Substring) {
+        let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3 else { return nil }
+        if parts[1].isEmpty {
+            version = .two
+        } else if parts[1].split(separator: ",").contains("cpu") {
+            version = .one
+        } else {
+            return nil
+        }
+        path = String(parts[2])
+    }
+}
+
+/// A line of `/proc/self/mountinfo` that mounts processor groups:
+/// `34 25 0:29 ROOT MOUNTPOINT rw,nosuid - cgroup2 cgroup2 rw`.
+private struct ControlGroupMount {
+    let version: ControlGroupVersion
+    /// The group that the mount point shows.
+    let root: String
+    let point: String
+
+    init?(line: Substring) {
+        let fields = line.split(separator: " ")
+        guard fields.count > 5, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { return nil }
+        switch fields[dash + 1] {
+        case "cgroup2": version = .two
+        case "cgroup":
+            guard let options = fields.last, options.split(separator: ",").contains("cpu") else { return nil }
+            version = .one
+        default: return nil
+        }
+        root = String(fields[3])
+        point = String(fields[4])
+    }
+
+    /// The mount point's folders from its top down to the group.
+    func folders(to path: String) -> [String] {
+        // In a container the path may be the host's, and the mount show only a part of it.
+        let inside = root != "/" && path.hasPrefix(root) ? path.dropFirst(root.count) : path[...]
+        var folders = [point]
+        // A path that leaves the mount ("/../…") is not visible here.
+        for part in inside.split(separator: "/") where part != ".." {
+            folders.append((folders.last ?? point) + "/" + part)
+        }
+        return folders
+    }
+}

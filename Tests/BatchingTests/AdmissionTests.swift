@@ -1,0 +1,110 @@
+import Batching
+import Embeddings
+import Testing
+
+struct AdmissionTests {
+    private func error(_ action: SchedulerAction) -> EmbeddingError? {
+        if case .failure(let error) = action.answers.first?.result { error } else { nil }
+    }
+
+    @Test func queueTakesItsBudgetToTheToken() {
+        for (second, isTaken) in [(59, true), (60, true), (61, false)] {
+            var bench = SchedulerBench { $0.maximumQueuedTokens = 100 }
+            bench.submit([40])
+            let (_, action) = bench.submit([second])
+            #expect((error(action) == nil) == isTaken)
+            #expect(bench.state.admittedTokenCount == 40 + (isTaken ? second : 0))
+        }
+    }
+
+    @Test func idleServerTakesTheWholeBudgetInOneRequest() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 300 }
+        #expect(error(bench.submit([100, 100, 100]).1) == nil)
+    }
+
+    @Test func moreThanTheWholeBudgetIsTooLargeAlsoWhenTheQueueIsFull() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 300 }
+        #expect(error(bench.submit([100, 100, 101]).1) == .requestTooLarge(tokenCount: 301, limit: 300))
+        bench.submit([100, 100, 100])
+        #expect(error(bench.submit([100, 100, 101]).1) == .requestTooLarge(tokenCount: 301, limit: 300))
+        #expect(error(bench.submit([1]).1) == .overloaded(retryAfter: .seconds(1)))
+    }
+
+    @Test func refusedRequestTakesNothing() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 100 }
+        bench.submit([90])
+        bench.submit([5, 6])
+        #expect(bench.state.waitingCount == 1)
+        #expect(bench.state.admittedTokenCount == 90)
+    }
+
+    @Test func defaultBudgetHoldsTheLargestRequest() {
+        var bench = SchedulerBench(limit: 512)
+        #expect(error(bench.submit(Array(repeating: 512, count: 2048)).1) == nil)
+        #expect(bench.state.admittedTokenCount == 2048 * 512)
+        #expect(BatchingConfiguration().queueBudget(sequenceLimit: 16) == 262_144)
+    }
+
+    @Test func finishedTextsMakeRoomBeforeTheirRequestIsAnswered() {
+        var bench = SchedulerBench {
+            $0.maximumQueuedTokens = 100
+            $0.maximumBatchSequences = 1
+        }
+        bench.submit([50, 50])
+        guard let pass = bench.pass() else { return }
+        #expect(error(bench.submit([50]).1) != nil)
+        bench.end(pass)
+        #expect(error(bench.submit([50]).1) == nil)
+    }
+
+    @Test func surelyRefusedRequestIsNotTokenized() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 1000 }
+        bench.submit([250, 250, 250, 249])
+        let request = EmbeddingRequest(inputs: [.text("one"), .text("two")])
+        let action = bench.state.begin(request, id: RequestID(77), now: bench.now)
+        #expect(error(action) == .overloaded(retryAfter: .seconds(1)))
+        #expect(bench.state.nextChunk(thread: 0) == .park)
+    }
+
+    @Test func retryAfterFollowsTheMeasuredRate() {
+        var bench = SchedulerBench {
+            $0.maximumQueuedTokens = 25_600
+            $0.maximumBatchSequences = 1
+        }
+        // 100 tokens a second, for long enough that nothing else is remembered.
+        for _ in 0..<200 {
+            bench.submit([200])
+            guard let pass = bench.pass() else { return }
+            bench.advance(.seconds(2))
+            bench.end(pass)
+        }
+        #expect((99.0...102.0).contains(bench.state.tokensPerSecond))
+        bench.submit(Array(repeating: 256, count: 100))
+        guard case .overloaded(let soon) = error(bench.submit([150]).1),
+            case .overloaded(let later) = error(bench.submit(Array(repeating: 250, count: 4)).1),
+            case .overloaded(let latest) = error(bench.submit(Array(repeating: 256, count: 99)).1)
+        else {
+            Issue.record("a full queue took a request")
+            return
+        }
+        #expect(soon == .seconds(2))
+        #expect(later == .seconds(10))
+        #expect(latest == .seconds(120))
+    }
+
+    @Test func textBeingTokenizedIsBounded() {
+        var bench = SchedulerBench { $0.maximumTokenizingBytes = 100 }
+        func begin(_ bytes: Int, _ id: UInt64, _ bench: inout SchedulerBench) -> EmbeddingError? {
+            let text = String(repeating: "x", count: bytes)
+            return error(
+                bench.state.begin(EmbeddingRequest(inputs: [.text(text)]), id: RequestID(id), now: bench.now))
+        }
+        // Alone, even one that is larger is taken.
+        #expect(begin(200, 1, &bench) == nil)
+        #expect(begin(1, 2, &bench) == .overloaded(retryAfter: .seconds(1)))
+        _ = bench.state.cancel(RequestID(1))
+        #expect(begin(60, 3, &bench) == nil)
+        #expect(begin(40, 4, &bench) == nil)
+        #expect(begin(1, 5, &bench) == .overloaded(retryAfter: .seconds(1)))
+    }
+}
