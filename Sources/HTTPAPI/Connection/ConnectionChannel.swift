@@ -1,0 +1,170 @@
+import HTTPTypes
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTPTypes
+import Synchronization
+
+/// One client's connection: reads requests, has them answered one after the other, notices when the client is gone.
+///
+///     reader ──requests──► responder ──responses──► writer        three tasks; the reader is the parent
+///        └── end of input: cancels the responder, so that what the lost client waited for is not computed
+///
+/// Hummingbird's own loop cannot do the last without giving up keep-alive, and answers broken requests without a body.
+struct ConnectionChannel: ServerChildChannel {
+    typealias Value = HTTP1Channel.Value
+
+    private let pipeline: HTTP1Channel
+    private let endpoints: Endpoints
+
+    init(endpoints: Endpoints) {
+        self.endpoints = endpoints
+        let limits = ConnectionWatch.Limits(endpoints.configuration)
+        pipeline = HTTP1Channel(
+            responder: { _, _, _ in preconditionFailure("requests are answered by ConnectionChannel.handle") },
+            configuration: .init(
+                additionalChannelHandlers: [ConnectionDeadlines(limits: limits)],
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 32 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)))
+    }
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        pipeline.setup(channel: channel, logger: logger)
+    }
+
+    func handle(value connection: Value, logger: Logger) async {
+        do {
+            try await connection.executeThenClose { inbound, outbound in
+                let (requests, requestSink) = AsyncStream.makeStream(of: Exchange.self)
+                let (responses, responseSink) = AsyncStream.makeStream(of: Answer.self)
+                let (turns, turnSink) = AsyncStream.makeStream(of: Void.self)
+                await withTaskGroup(of: Void.self) { writing in
+                    writing.addTask { await write(responses, to: outbound, turns: turnSink, logger: logger) }
+                    await withTaskGroup(of: Void.self) { responding in
+                        responding.addTask {
+                            for await exchange in requests { responseSink.yield(await answer(exchange)) }
+                            responseSink.finish()
+                        }
+                        let ending = await read(inbound, into: requestSink, turns: turns)
+                        requestSink.finish()
+                        if case .clientLost = ending { responding.cancelAll() }
+                    }
+                }
+            }
+        } catch {
+            logger.trace("A connection failed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private enum Exchange: Sendable {
+        case request(Request, BodyArrival)
+        case unreadable(RequestError)
+    }
+
+    private struct Answer: Sendable {
+        let response: Response
+        let closesConnection: Bool
+    }
+
+    /// Whether all of a request's body has come in. An atomic: one writer, the reader task; one reader, the responder.
+    private final class BodyArrival: Sendable {
+        private let isComplete = Atomic(false)
+
+        func complete() { isComplete.store(true, ordering: .releasing) }
+        var hasCompleted: Bool { isComplete.load(ordering: .acquiring) }
+    }
+
+    private enum Ending {
+        /// The client closed its side. It may have closed only that (`shutdown`), but TCP does not tell the two apart
+        /// before an answer is sent; like most servers we take it for gone.
+        case clientLost
+        /// What came cannot be read; the client still gets its answer.
+        case unreadable
+    }
+
+    private func read(
+        _ inbound: NIOAsyncChannelInboundStream<HTTPRequestPart>,
+        into requests: AsyncStream<Exchange>.Continuation, turns: AsyncStream<Void>
+    ) async -> Ending {
+        var turns = turns.makeAsyncIterator()
+        var isFirst = true
+        var isClosing = false
+        var body: RequestBody.Source?
+        var arrival = BodyArrival()
+        do {
+            for try await part in inbound {
+                switch part {
+                // The answer closes the connection: what still comes is read and dropped, or a reset would
+                // overtake the answer.
+                case _ where isClosing: continue
+                case .head(let head):
+                    // A pipelined request waits here for its turn.
+                    if !isFirst, await turns.next() == nil {
+                        isClosing = true
+                        continue
+                    }
+                    isFirst = false
+                    let (stream, source) = RequestBody.makeStream()
+                    body = source
+                    arrival = BodyArrival()
+                    requests.yield(.request(Request(head: head, body: stream), arrival))
+                case .body(let buffer): await body?.yield(buffer)
+                case .end:
+                    arrival.complete()
+                    body?.finish()
+                    body = nil
+                }
+            }
+            body?.finish(RequestError.bodyIncomplete)
+            return .clientLost
+        } catch {
+            if error is IOError || error is ChannelError || error is CancellationError {
+                body?.finish(RequestError.bodyIncomplete)
+                return .clientLost
+            }
+            let reason = error as? RequestError
+            if let body {
+                body.finish(reason ?? RequestError.bodyIncomplete)
+            } else {
+                requests.yield(.unreadable(reason ?? .malformedRequest))
+            }
+            return .unreadable
+        }
+    }
+
+    private func answer(_ exchange: Exchange) async -> Answer {
+        var answer: Answer
+        switch exchange {
+        case .request(let request, let arrival):
+            let response = await endpoints.respond(to: request)
+            let wantsClose = request.headers[.connection]?.lowercased() == "close"
+            answer = Answer(response: response, closesConnection: wantsClose || !arrival.hasCompleted)
+        case .unreadable(let reason):
+            answer = Answer(response: endpoints.refuse(reason), closesConnection: true)
+        }
+        return answer
+    }
+
+    private func write(
+        _ answers: AsyncStream<Answer>, to outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>,
+        turns: AsyncStream<Void>.Continuation, logger: Logger
+    ) async {
+        defer { turns.finish() }
+        do {
+            for await answer in answers {
+                var response = answer.response
+                response.headers[.server] = endpoints.configuration.serverName
+                response.headers[.date] = HTTPDate.now.description
+                if answer.closesConnection { response.headers[.connection] = "close" }
+                try await ResponseWriter(outbound: outbound).write(response: response.head, body: response.body)
+                if answer.closesConnection {
+                    outbound.finish()
+                    return
+                }
+                turns.yield()
+            }
+        } catch {
+            logger.trace("An answer was not taken", metadata: ["error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import NIOCore
+
+/// What a connection may still take its time for. Pure: events in, the next deadline out, time as argument.
+///
+///     reading:  idle ──bytes──► head ──head──► body ──end──► idle       can go to failed from head and body
+///     sending:  nothing ──response──► sending ──flushed──► nothing, or lingering where the connection ends
+struct ConnectionWatch: ~Copyable {
+    struct Limits: Sendable {
+        var head: TimeAmount
+        var body: TimeAmount
+        var bodyPatience: TimeAmount
+        /// Bytes a second, as the next rate.
+        var minimumBodyRate: Int
+        var response: TimeAmount
+        var minimumResponseRate: Int
+        var idle: TimeAmount
+        var linger: TimeAmount
+
+        init(_ configuration: HTTPConfiguration) {
+            head = TimeAmount(configuration.headTimeout)
+            body = TimeAmount(configuration.bodyTimeout)
+            bodyPatience = TimeAmount(configuration.bodyPatience)
+            minimumBodyRate = configuration.minimumBodyRate
+            response = TimeAmount(configuration.responseTimeout)
+            minimumResponseRate = configuration.minimumResponseRate
+            idle = TimeAmount(configuration.idleTimeout)
+            linger = TimeAmount(configuration.lingerTimeout)
+        }
+    }
+
+    enum Action: Equatable {
+        /// The request is refused: its head, or its body, did not come in time.
+        case refuse(Late)
+        case close
+    }
+
+    enum Late: Equatable {
+        case head
+        case body
+    }
+
+    private enum Reading {
+        case idle(since: NIODeadline)
+        case head(since: NIODeadline)
+        case body(Body)
+        case failed
+    }
+
+    private struct Body {
+        /// Nil for a stream without an end in sight.
+        let end: NIODeadline?
+        var byteCount = 0
+        /// Time spent waiting for the client; what the server needs to deal with a part does not count.
+        var waited = TimeAmount.zero
+        var waitingSince: NIODeadline?
+    }
+
+    private let limits: Limits
+    private var reading: Reading
+    private var unansweredCount = 0
+    private var sending: (since: NIODeadline, byteCount: Int)?
+    private var lingeringSince: NIODeadline?
+    private(set) var isQuiescing = false
+
+    init(limits: Limits, now: NIODeadline) {
+        self.limits = limits
+        reading = .idle(since: now)
+    }
+
+    /// Bytes came that are no whole part yet.
+    mutating func receivedBytes(now: NIODeadline) {
+        if case .idle = reading { reading = .head(since: now) }
+    }
+
+    mutating func receivedHead(isStream: Bool, now: NIODeadline) {
+        unansweredCount += 1
+        reading = .body(Body(end: isStream ? nil : now + limits.body))
+    }
+
+    /// The server wants more of the body.
+    mutating func askedForMore(now: NIODeadline) {
+        guard case .body(var body) = reading, body.waitingSince == nil else { return }
+        body.waitingSince = now
+        reading = .body(body)
+    }
+
+    mutating func receivedBody(byteCount: Int, now: NIODeadline) {
+        guard case .body(var body) = reading else { return }
+        if let since = body.waitingSince { body.waited = body.waited + (now - since) }
+        body.waitingSince = nil
+        body.byteCount += byteCount
+        reading = .body(body)
+    }
+
+    mutating func receivedEnd(now: NIODeadline) {
+        reading = .idle(since: now)
+    }
+
+    mutating func beganResponse(now: NIODeadline) {
+        sending = (now, 0)
+    }
+
+    mutating func wroteResponse(byteCount: Int) {
+        sending?.byteCount += byteCount
+    }
+
+    /// The last byte of a response was handed to the system.
+    mutating func flushedResponse(endsConnection: Bool, now: NIODeadline) {
+        unansweredCount -= 1
+        sending = nil
+        if endsConnection || (isQuiescing && unansweredCount <= 0) {
+            lingeringSince = now
+        } else if case .idle = reading {
+            reading = .idle(since: now)
+        }
+    }
+
+    /// The server is stopping. True where nothing keeps the connection open.
+    mutating func quiesce() -> Bool {
+        isQuiescing = true
+        return unansweredCount <= 0
+    }
+
+    /// What happens when, if no event comes before.
+    func next() -> (deadline: NIODeadline, action: Action)? {
+        if let since = lingeringSince { return (since + limits.linger, .close) }
+        var next: (deadline: NIODeadline, action: Action)?
+        func consider(_ deadline: NIODeadline, _ action: Action) {
+            if let earlier = next, earlier.deadline <= deadline { return }
+            next = (deadline, action)
+        }
+        if let sending {
+            let allowance = Self.time(for: sending.byteCount, at: limits.minimumResponseRate)
+            consider(sending.since + limits.response + allowance, .close)
+        }
+        switch reading {
+        case .idle(let since):
+            if unansweredCount <= 0 { consider(since + limits.idle, .close) }
+        case .head(let since): consider(since + limits.head, .refuse(.head))
+        case .body(let body):
+            if let end = body.end { consider(end, .refuse(.body)) }
+            if let since = body.waitingSince {
+                let allowance = limits.bodyPatience + Self.time(for: body.byteCount, at: limits.minimumBodyRate)
+                consider(since + (allowance - body.waited), .refuse(.body))
+            }
+        case .failed: break
+        }
+        return next
+    }
+
+    /// What is due, if anything is.
+    mutating func expire(now: NIODeadline) -> Action? {
+        guard let next = next(), next.deadline <= now else { return nil }
+        reading = .failed
+        return next.action
+    }
+
+    private static func time(for byteCount: Int, at rate: Int) -> TimeAmount {
+        .milliseconds(Int64(byteCount) * 1_000 / Int64(max(1, rate)))
+    }
+}

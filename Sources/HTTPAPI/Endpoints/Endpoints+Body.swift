@@ -1,0 +1,88 @@
+import HTTPTypes
+import HummingbirdCore
+import JSON
+import NIOCore
+
+/// What a body is, by its `Content-Type` without parameters.
+enum ContentType {
+    case json
+    case lines
+
+    static func read(_ headers: HTTPFields) -> ContentType? {
+        guard let value = headers[.contentType] else { return nil }
+        let essence = value.prefix { $0 != ";" }.lowercased().filter { $0 != " " && $0 != "\t" }
+        switch essence {
+        case "application/json": return .json
+        case "application/x-ndjson": return .lines
+        default: return nil
+        }
+    }
+}
+
+extension Endpoints {
+    /// The whole body as JSON.
+    func jsonBody(_ request: Request) async throws(APIError) -> JSONValue {
+        guard case .json = ContentType.read(request.headers) else {
+            throw APIError(
+                RequestError.unsupportedContentType(request.headers[.contentType], accepted: "application/json"))
+        }
+        return try parse(await collect(request))
+    }
+
+    /// As `jsonBody`, and nil for a request without a body.
+    func optionalJSONBody(_ request: Request) async throws(APIError) -> JSONValue? {
+        if request.headers[.contentType] != nil, ContentType.read(request.headers) != .json {
+            return try await jsonBody(request)
+        }
+        let buffer = try await collect(request)
+        guard buffer.readableBytes > 0 else { return nil }
+        guard request.headers[.contentType] != nil else {
+            throw APIError(RequestError.unsupportedContentType(nil, accepted: "application/json"))
+        }
+        return try parse(buffer)
+    }
+
+    private func parse(_ buffer: ByteBuffer) throws(APIError) -> JSONValue {
+        do throws(JSONError) {
+            return try JSONValue(parsing: buffer.readableBytesUInt8Span)
+        } catch {
+            throw APIError(RequestError.invalidJSON(error))
+        }
+    }
+
+    private func collect(_ request: Request) async throws(APIError) -> ByteBuffer {
+        let limit = configuration.maxBodyBytes
+        // Refused before a byte of it is read, where the client says how much it is.
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            throw APIError(RequestError.bodyTooLarge(limit: limit))
+        }
+        var body = BodyReader(request.body)
+        var collected = ByteBuffer()
+        while var part = try await body.next() {
+            guard collected.readableBytes + part.readableBytes <= limit else {
+                throw APIError(RequestError.bodyTooLarge(limit: limit))
+            }
+            collected.writeBuffer(&part)
+        }
+        return collected
+    }
+}
+
+/// A request's body part by part, its failures as answers.
+struct BodyReader {
+    private var iterator: RequestBody.AsyncIterator
+
+    init(_ body: RequestBody) {
+        iterator = body.makeAsyncIterator()
+    }
+
+    mutating func next() async throws(APIError) -> ByteBuffer? {
+        do {
+            return try await iterator.next()
+        } catch let error as RequestError {
+            throw APIError(error)
+        } catch {
+            throw APIError(RequestError.bodyIncomplete)
+        }
+    }
+}

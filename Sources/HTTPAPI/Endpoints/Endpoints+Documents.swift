@@ -1,0 +1,140 @@
+import Embeddings
+import HTTPTypes
+import HummingbirdCore
+import JSON
+
+extension Endpoints {
+    func document(id: String, in name: String) async throws(APIError) -> Response {
+        let (store, collection) = try await find(name)
+        let id = try documentID(id)
+        let document = try await stored { () async throws(StorageError) in
+            try await store.document(id: id, in: collection)
+        }
+        guard let document else { throw APIError(RequestError.documentUnknown) }
+        return .json(.ok, document.json)
+    }
+
+    func deleteDocument(id: String, in name: String) async throws(APIError) -> Response {
+        let (store, collection) = try await find(name)
+        let id = try documentID(id)
+        let count = try await stored { () async throws(StorageError) in
+            try await store.deleteDocuments(.ids([id]), in: collection)
+        }
+        guard count > 0 else { throw APIError(RequestError.documentUnknown) }
+        return .json(.ok, ["deleted": .number(JSONNumber(count))])
+    }
+
+    func listDocuments(in name: String, _ request: Request) async throws(APIError) -> Response {
+        let page: PageRequest
+        do throws(RequestError) {
+            page = try PageRequest(query: request.uri.query, maximum: configuration.maxResults)
+        } catch { throw APIError(error) }
+        let (store, collection) = try await find(name)
+        let answer = try await stored { () async throws(StorageError) in
+            try await store.documents(after: page.after, limit: page.limit, in: collection)
+        }
+        return .json(
+            .ok,
+            [
+                "object": "list", "data": .array(answer.documents.map(\.json)),
+                "next": answer.next.map { .string($0) } ?? .null,
+            ])
+    }
+
+    func deleteDocuments(in name: String, _ request: Request) async throws(APIError) -> Response {
+        let (store, collection) = try await find(name)
+        let value = try await jsonBody(request)
+        let selection: DocumentSelection
+        do throws(RequestError) { selection = try self.selection(value) } catch { throw APIError(error) }
+        let count = try await stored { () async throws(StorageError) in
+            try await store.deleteDocuments(selection, in: collection)
+        }
+        return .json(.ok, ["deleted": .number(JSONNumber(count))])
+    }
+
+    private func selection(_ value: JSONValue) throws(RequestError) -> DocumentSelection {
+        let fields = try Fields(value)
+        try fields.refuseOthers(than: ["ids", "filter"])
+        switch (try fields.array("ids"), fields["filter"]) {
+        case (let elements?, nil):
+            guard (1...configuration.maxDeletedIDs).contains(elements.count) else {
+                throw .invalidValue(
+                    field: "ids",
+                    reason: "ids takes 1 to \(configuration.maxDeletedIDs) ids, not \(elements.count)")
+            }
+            var ids: [String] = []
+            for (index, element) in elements.enumerated() {
+                do throws(DocumentError) {
+                    ids.append(try DocumentReader.identifier(element))
+                } catch { throw .invalidValue(field: "ids[\(index)]", reason: error.reason) }
+            }
+            return .ids(ids)
+        case (nil, let filter?):
+            guard let filter = try FilterReader.read(filter, field: "filter") else {
+                throw .invalidValue(
+                    field: "filter",
+                    reason: "an empty filter would delete every document; to do that, delete the collection")
+            }
+            return .filter(filter)
+        case (nil, nil), (.some, .some):
+            throw .invalidValue(field: nil, reason: "exactly one of ids and filter is required")
+        }
+    }
+
+    private func documentID(_ id: String) throws(APIError) -> String {
+        if let reason = DocumentReader.fault(inID: id) {
+            throw APIError(RequestError.invalidValue(field: "id", reason: reason))
+        }
+        return id
+    }
+}
+
+/// `?after=ID&limit=N`.
+private struct PageRequest {
+    var after: String?
+    var limit = 100
+
+    init(query: String?, maximum: Int) throws(RequestError) {
+        for (name, value) in try QueryItems(query).items {
+            switch name {
+            case "after":
+                if let reason = DocumentReader.fault(inID: value) { throw .invalidValue(field: "after", reason: reason) }
+                after = value
+            case "limit":
+                guard let number = Int(value), (1...maximum).contains(number) else {
+                    throw .invalidValue(field: "limit", reason: "limit must be an integer from 1 to \(maximum)")
+                }
+                limit = number
+            default:
+                throw .invalidValue(
+                    field: String(name.prefix(100)), reason: "unknown parameter; known are after and limit")
+            }
+        }
+    }
+}
+
+/// A query string's names and values, decoded.
+struct QueryItems {
+    private(set) var items: [(name: String, value: String)] = []
+
+    init(_ query: String?) throws(RequestError) {
+        for part in (query ?? "").split(separator: "&") {
+            let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = PercentCoding.decode(halves[0], plus: .space),
+                let value = PercentCoding.decode(halves.count > 1 ? halves[1] : "", plus: .space)
+            else {
+                throw .invalidValue(field: nil, reason: "the query holds a broken percent-escape")
+            }
+            items.append((name, value))
+        }
+    }
+}
+
+extension StoredDocument {
+    fileprivate var json: JSONValue {
+        [
+            "id": .string(id), "text": .string(text), "metadata": .object(metadata),
+            "token_count": .number(JSONNumber(tokenCount)), "truncated": .bool(isTruncated),
+        ]
+    }
+}

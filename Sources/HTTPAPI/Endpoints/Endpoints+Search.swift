@@ -1,0 +1,124 @@
+import Embeddings
+import HTTPTypes
+import HummingbirdCore
+import JSON
+
+extension Endpoints {
+    func search(in name: String, _ request: Request) async throws(APIError) -> Response {
+        let value = try await jsonBody(request)
+        let body: SearchBody
+        do throws(RequestError) {
+            body = try SearchBody(value, maxResults: configuration.maxResults)
+        } catch { throw APIError(error) }
+        let (store, collection) = try await find(name)
+        let search = SearchRequest(
+            vector: try await vector(of: body.target, in: collection), limit: body.limit, filter: body.filter,
+            includesVectors: body.includesVectors)
+        let hits = try await stored { () async throws(StorageError) in
+            try await store.search(search, in: collection)
+        }
+        return .json(.ok, bytes: SearchAnswer(hits: hits).bytes)
+    }
+
+    private func vector(
+        of target: SearchBody.Target, in collection: DocumentCollection
+    ) async throws(APIError) -> EmbeddingVector {
+        switch target {
+        case .text(let text):
+            try requireServedModel(of: collection)
+            let embeddings = try await embed(EmbeddingRequest(inputs: [.text(text)], role: .query))
+            guard let embedding = embeddings.first else {
+                throw APIError(EmbeddingError.cancelled)
+            }
+            return embedding.vector
+        case .vector(let vector):
+            guard vector.dimensions == collection.dimensions else {
+                throw APIError(
+                    RequestError.invalidValue(
+                        field: "vector",
+                        reason: "vector has \(vector.dimensions) values; the collection '\(collection.name)' has "
+                            + "\(collection.dimensions) dimensions"))
+            }
+            return vector
+        }
+    }
+}
+
+/// The body of a search, checked.
+struct SearchBody {
+    enum Target {
+        case text(String)
+        case vector(EmbeddingVector)
+    }
+
+    let target: Target
+    let limit: Int
+    let filter: MetadataFilter?
+    let includesVectors: Bool
+
+    init(_ value: JSONValue, maxResults: Int) throws(RequestError) {
+        let fields = try Fields(value)
+        try fields.refuseOthers(than: ["query", "vector", "k", "filter", "include"])
+        switch (try fields.string("query"), try fields.array("vector")) {
+        case (let query?, nil):
+            guard !query.isEmpty else { throw .invalidValue(field: "query", reason: "query is an empty string") }
+            target = .text(query)
+        case (nil, let elements?): target = .vector(try Self.vector(elements))
+        case (nil, nil), (.some, .some):
+            throw .invalidValue(field: "query", reason: "exactly one of query and vector is required")
+        }
+        limit = try fields.integer("k", in: 1...maxResults) ?? min(10, maxResults)
+        filter = try fields["filter"].flatMap { value throws(RequestError) in
+            try FilterReader.read(value, field: "filter")
+        }
+        var includesVectors = false
+        for element in try fields.array("include") ?? [] {
+            guard element.string == "vector" else {
+                throw .invalidValue(field: "include", reason: "include knows only \"vector\"")
+            }
+            includesVectors = true
+        }
+        self.includesVectors = includesVectors
+    }
+
+    private static func vector(_ elements: [JSONValue]) throws(RequestError) -> EmbeddingVector {
+        var values: [Float] = []
+        values.reserveCapacity(elements.count)
+        for (index, element) in elements.enumerated() {
+            guard case .number(let number) = element, Float(number.value).isFinite else {
+                throw .invalidValue(
+                    field: "vector[\(index)]", reason: "vector must hold numbers within a 32-bit float's range only")
+            }
+            values.append(Float(number.value))
+        }
+        guard let vector = EmbeddingVector(values).normalized() else {
+            throw .invalidValue(field: "vector", reason: "vector must hold a value other than zero")
+        }
+        return vector
+    }
+}
+
+/// `{"results":[…]}`, written straight into one buffer.
+struct SearchAnswer {
+    let hits: [SearchHit]
+
+    var bytes: [UInt8] {
+        var bytes = Array(#"{"results":["#.utf8)
+        for (index, hit) in hits.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            bytes.append(contentsOf: #"{"id":"#.utf8)
+            hit.id.writeJSON(to: &bytes)
+            bytes.append(contentsOf: #","score":\#(hit.score),"text":"#.utf8)
+            hit.text.writeJSON(to: &bytes)
+            bytes.append(contentsOf: #","metadata":"#.utf8)
+            JSONValue.object(hit.metadata).write(to: &bytes)
+            if let vector = hit.vector {
+                bytes.append(contentsOf: #","vector":"#.utf8)
+                vector.writeJSON(to: &bytes)
+            }
+            bytes.append(UInt8(ascii: "}"))
+        }
+        bytes.append(contentsOf: "]}".utf8)
+        return bytes
+    }
+}

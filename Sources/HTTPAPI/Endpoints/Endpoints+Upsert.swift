@@ -1,0 +1,99 @@
+import Embeddings
+import HTTPTypes
+import HummingbirdCore
+import JSON
+import NIOCore
+
+extension Endpoints {
+    func upsertDocuments(in name: String, _ request: Request) async throws(APIError) -> Response {
+        switch ContentType.read(request.headers) {
+        case .json: return try await upsertJSON(in: name, request)
+        case .lines: return try await upsertLines(in: name, request)
+        case nil:
+            throw APIError(
+                RequestError.unsupportedContentType(
+                    request.headers[.contentType], accepted: "application/json or application/x-ndjson"))
+        }
+    }
+
+    private func upsertJSON(in name: String, _ request: Request) async throws(APIError) -> Response {
+        let target = try await upsertTarget(name)
+        let value = try await jsonBody(request)
+        let documents: [JSONValue]
+        do throws(RequestError) {
+            documents = try Fields(value).array("documents") ?? []
+            guard !documents.isEmpty else {
+                throw .invalidValue(field: "documents", reason: "documents must be a list that is not empty")
+            }
+        } catch { throw APIError(error) }
+        let lane: Lane = documents.count <= configuration.interactiveDocuments ? .interactive : .bulk
+        var upsert = makeUpsert(target, lane: lane, patience: .refusesFirstChunk)
+        do throws(APIError) {
+            for (index, document) in documents.enumerated() {
+                try await upsert.add(document, at: index)
+            }
+            try await upsert.commit()
+        } catch { throw Self.cut(upsert, by: error) }
+        return .json(.ok, .object(upsert.report.json))
+    }
+
+    /// Reads a line when the one before it has been dealt with: a client can send no faster than documents are written.
+    private func upsertLines(in name: String, _ request: Request) async throws(APIError) -> Response {
+        var upsert = makeUpsert(try await upsertTarget(name), lane: .bulk, patience: .waits)
+        do throws(APIError) {
+            var lines = LineSplitter(limit: configuration.maxLineBytes)
+            var body = BodyReader(request.body)
+            var index = 0
+            while var buffer = try await body.next() {
+                while let line = lines.next(from: &buffer) {
+                    try await add(line, at: index, to: &upsert)
+                    index += 1
+                }
+            }
+            if let line = lines.finish() { try await add(line, at: index, to: &upsert) }
+            try await upsert.commit()
+        } catch { throw Self.cut(upsert, by: error) }
+        guard upsert.report.total > 0 else {
+            throw APIError(RequestError.invalidValue(field: nil, reason: "the body holds no document"))
+        }
+        return .json(.ok, .object(upsert.report.json))
+    }
+
+    private func add(_ line: LineSplitter.Line, at index: Int, to upsert: inout Upsert) async throws(APIError) {
+        switch line {
+        case .tooLong:
+            try await upsert.addFailure("the line is longer than \(configuration.maxLineBytes) bytes", at: index)
+        case .text(let buffer):
+            guard !buffer.isBlank else { return }
+            let value: JSONValue
+            do throws(JSONError) {
+                value = try JSONValue(parsing: buffer.readableBytesUInt8Span)
+            } catch {
+                return try await upsert.addFailure("the line is not valid JSON: \(error)", at: index)
+            }
+            try await upsert.add(value, at: index)
+        }
+    }
+
+    private func upsertTarget(_ name: String) async throws(APIError) -> (any DocumentStore, DocumentCollection) {
+        let (store, collection) = try await find(name)
+        try requireServedModel(of: collection)
+        return (store, collection)
+    }
+
+    private func makeUpsert(
+        _ target: (any DocumentStore, DocumentCollection), lane: Lane, patience: Upsert.Patience
+    ) -> Upsert {
+        Upsert(
+            indexer: DocumentIndexer(embedder: embedder, store: target.0), collection: target.1,
+            configuration: configuration, clock: clock, lane: lane, patience: patience)
+    }
+
+    private static func cut(_ upsert: Upsert, by error: APIError) -> APIError {
+        var error = error
+        var progress = upsert.report.json
+        progress["resume_at"] = .number(JSONNumber(upsert.resumeIndex))
+        error.progress = progress
+        return error
+    }
+}

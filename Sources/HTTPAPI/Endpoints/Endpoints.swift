@@ -1,0 +1,141 @@
+import Embeddings
+import HTTPTypes
+import HummingbirdCore
+import JSON
+import Logging
+import NIOCore
+
+/// Answers one request at a time, whatever brought it: who asks, what for, the answer, its metrics.
+struct Endpoints: Sendable {
+    let configuration: HTTPConfiguration
+    let embedder: any Embedder
+    let store: (any DocumentStore)?
+    let info: @Sendable () -> JSONValue
+    let metricsText: @Sendable () -> String
+    let metrics: HTTPMetrics
+    let readiness: ReadinessProbe
+    let logger: Logger
+    let clock: any Clock<Duration>
+
+    func respond(to request: Request) async -> Response {
+        let start = ContinuousClock.now
+        let requestID = RequestID(sentIn: request.headers)
+        var logger = self.logger
+        logger[metadataKey: "request_id"] = "\(requestID)"
+        return await withLogger(logger) { logger in
+            var template = HTTPMetrics.unknownRoute
+            var response: Response
+            do throws(APIError) {
+                try checkHost(request)
+                let route: Route
+                do throws(RequestError) {
+                    route = try Route(method: request.method, path: request.uri.path)
+                } catch {
+                    // Without a key nobody learns which paths there are.
+                    try checkKey(request)
+                    throw APIError(error)
+                }
+                template = route.template
+                if route.needsKey { try checkKey(request) }
+                response = try await answer(route, request)
+            } catch {
+                metrics.countError(code: error.code)
+                response = error.response
+            }
+            response.headers[.requestID] = requestID.description
+            if request.method == .head { response = response.createHeadResponse() }
+            let elapsed = ContinuousClock.now - start
+            metrics.record(
+                route: template, method: request.method, status: Int(response.status.code), duration: elapsed)
+            logger.debug(
+                "Answered a request",
+                metadata: ["route": "\(template)", "status": "\(response.status.code)", "duration": "\(elapsed)"])
+            return response
+        }
+    }
+
+    /// The answer to what could not even be read as a request.
+    func refuse(_ reason: RequestError) -> Response {
+        let error = APIError(reason)
+        metrics.countError(code: error.code)
+        metrics.record(
+            route: HTTPMetrics.unknownRoute, method: nil, status: Int(error.status.code), duration: .zero)
+        var response = error.response
+        response.headers[.requestID] = RequestID(sentIn: [:]).description
+        return response
+    }
+
+    private func answer(_ route: Route, _ request: Request) async throws(APIError) -> Response {
+        switch route {
+        case .embeddings: try await embeddings(request)
+        case .models: models()
+        case .model(let name): try model(named: name)
+        case .collections: try await collections()
+        case .createCollection(let name): try await createCollection(name, request)
+        case .collection(let name): try await collection(name)
+        case .dropCollection(let name): try await dropCollection(name)
+        case .listDocuments(let name): try await listDocuments(in: name, request)
+        case .upsertDocuments(let name): try await upsertDocuments(in: name, request)
+        case .deleteDocuments(let name): try await deleteDocuments(in: name, request)
+        case .document(let id, let name): try await document(id: id, in: name)
+        case .deleteDocument(let id, let name): try await deleteDocument(id: id, in: name)
+        case .search(let name): try await search(in: name, request)
+        case .liveness: .json(.ok, ["status": "alive"])
+        case .readiness: await readiness(request)
+        case .metrics: .text(metricsText())
+        case .info: .json(.ok, info())
+        }
+    }
+
+    private func checkHost(_ request: Request) throws(APIError) {
+        switch configuration.hostCheck {
+        case .never: return
+        case .onLoopback:
+            // A browser always sends Host; HTTP/1.0 clients need not.
+            guard configuration.bindsLoopback, let authority = request.head.authority else { return }
+            let allowed = ["localhost", "127.0.0.1", "[::1]", configuration.host] + configuration.allowedHosts
+            let host = HostName(authority: authority).text
+            guard allowed.contains(where: { $0.lowercased() == host }) else {
+                throw APIError(RequestError.hostRefused(authority))
+            }
+        }
+    }
+
+    private func checkKey(_ request: Request) throws(APIError) {
+        guard !configuration.apiKeys.isEmpty else { return }
+        let prefix = "bearer "
+        guard let header = request.headers[.authorization], header.lowercased().hasPrefix(prefix) else {
+            throw APIError(RequestError.keyMissing)
+        }
+        let candidate = header.utf8.dropFirst(prefix.utf8.count)
+        // Every key is compared, so that the time does not tell which one was near.
+        let matches = configuration.apiKeys.reduce(false) { $1.matches(candidate) || $0 }
+        guard matches else { throw APIError(RequestError.keyWrong) }
+    }
+}
+
+/// `Host` without its port, in lower case.
+private struct HostName {
+    let text: String
+
+    init(authority: String) {
+        let end = authority.hasPrefix("[") ? authority.firstIndex(of: "]").map { authority.index(after: $0) } : nil
+        text = String(authority[..<(end ?? authority.lastIndex(of: ":") ?? authority.endIndex)]).lowercased()
+    }
+}
+
+/// The client's own id of its request, where it is sane, else one that we make.
+struct RequestID: CustomStringConvertible {
+    let description: String
+
+    init(sentIn headers: HTTPFields) {
+        if let sent = headers[.requestID], (1...128).contains(sent.utf8.count),
+            sent.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        {
+            description = sent
+        } else {
+            let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+            description = "req_" + String(repeating: "0", count: 16 - digits.count) + digits
+        }
+    }
+}

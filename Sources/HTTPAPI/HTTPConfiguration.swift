@@ -1,0 +1,100 @@
+/// What the HTTP server listens on, whom it believes, and every limit that it holds.
+package struct HTTPConfiguration: Sendable {
+    package var host = "127.0.0.1"
+    /// 0 lets the system choose one.
+    package var port = 8080
+    /// The value of the `Server` header.
+    package var serverName = "ovenbird"
+
+    /// A request must carry one of them, where there are any.
+    package var apiKeys: [Secret] = []
+    package var hostCheck = HostCheck.onLoopback
+    /// Names that `Host` may carry besides the loopback's own, without a port; for a proxy on the same machine.
+    package var allowedHosts: [String] = []
+
+    /// As OpenAI's limit; some clients send 1,000 inputs in a request.
+    package var maxInputs = 2_048
+    /// 2,048 inputs of 16 KiB. One body of this size is a few hundred megabytes as a parsed value at worst.
+    package var maxBodyBytes = 32 << 20
+    /// A document line of NDJSON; no text that a model reads whole is near it.
+    package var maxLineBytes = 1 << 20
+    /// `k` and page limits: what one answer may hold.
+    package var maxResults = 1_000
+    /// Ids of one deletion.
+    package var maxDeletedIDs = 10_000
+    /// Failed documents that an upsert's answer lists; all are counted.
+    package var maxReportedErrors = 1_000
+    package var maxConnections = 1_024
+
+    /// Documents that are embedded and committed together: enough to fill several passes with texts of like length,
+    /// little enough that a cut upsert repeats no more than a second's work.
+    package var documentsPerChunk = 128
+    /// Closes a chunk early, so that a chunk's memory is bounded by bytes too.
+    package var bytesPerChunk = 512 << 10
+    /// A JSON upsert of at most this many documents waits in the interactive lane.
+    package var interactiveDocuments = 16
+    /// How long an upsert that has begun waits for a full queue before it is answered 429.
+    package var overloadPatience = Duration.seconds(60)
+
+    /// From a request head's first byte to its last.
+    package var headTimeout = Duration.seconds(10)
+    /// For a whole body that is not NDJSON.
+    package var bodyTimeout = Duration.seconds(30)
+    /// What the server may wait for body bytes in sum, beyond what `minimumBodyRate` allows.
+    package var bodyPatience = Duration.seconds(10)
+    /// Bytes a second; a client that sends slower is answered 408.
+    package var minimumBodyRate = 1_024
+    /// For a client to take a whole answer, beyond what `minimumResponseRate` allows.
+    package var responseTimeout = Duration.seconds(30)
+    /// Bytes a second; a client that reads slower is disconnected.
+    package var minimumResponseRate = 64 << 10
+    /// For a connection without a request; above the 60 s that load balancers keep theirs.
+    package var idleTimeout = Duration.seconds(75)
+    /// How long the rest of a refused request is read and dropped, so that the client sees the answer.
+    package var lingerTimeout = Duration.seconds(2)
+    /// `/readyz` answers 503 where embedding one word takes longer.
+    package var readinessTimeout = Duration.seconds(5)
+    /// How long `/readyz` repeats its last answer.
+    package var readinessLifetime = Duration.seconds(1)
+
+    package init() {}
+
+    package enum HostCheck: Sendable {
+        /// `Host` must name the loopback (or one of `allowedHosts`) where the server is bound to the loopback: a web page
+        /// that rebinds its name to 127.0.0.1 is refused.
+        case onLoopback
+        case never
+    }
+
+    /// Whether only this machine can reach `host`.
+    package var bindsLoopback: Bool {
+        host == "localhost" || host == "::1" || host == "[::1]" || host.hasPrefix("127.")
+    }
+}
+
+/// A value that no description shows.
+package struct Secret: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    private let bytes: [UInt8]
+
+    /// - Precondition: not empty.
+    package init(_ text: String) {
+        precondition(!text.isEmpty)
+        bytes = Array(text.utf8)
+    }
+
+    package var description: String { "<secret>" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
+
+    /// Compares in a time that depends on `candidate`'s length alone.
+    package func matches(_ candidate: some Collection<UInt8>) -> Bool {
+        var difference = bytes.count ^ candidate.count
+        var index = 0
+        for byte in candidate {
+            difference |= Int(byte ^ bytes[index])
+            index += 1
+            if index == bytes.count { index = 0 }
+        }
+        return difference == 0
+    }
+}

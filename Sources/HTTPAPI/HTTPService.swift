@@ -1,0 +1,50 @@
+package import Embeddings
+import HummingbirdCore
+package import JSON
+package import Logging
+package import Metrics
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// The HTTP server: listens until it is told to stop, then takes no more connections and finishes the requests it has.
+package struct HTTPService: Service {
+    private let configuration: HTTPConfiguration
+    private let endpoints: Endpoints
+    private let logger: Logger
+    private let onListening: @Sendable (_ port: Int) -> Void
+
+    /// - Parameters:
+    ///   - store: nil where no database is configured; routes that need one answer 501.
+    ///   - info: what `/info` answers.
+    ///   - metricsText: what `/metrics` answers, in Prometheus' text format.
+    ///   - metrics: makes the instruments that `HTTPMetrics` documents.
+    ///   - onListening: called once, with the port that the system gave.
+    package init(
+        configuration: HTTPConfiguration, embedder: any Embedder, store: (any DocumentStore)?,
+        info: @escaping @Sendable () -> JSONValue, metricsText: @escaping @Sendable () -> String,
+        metrics: any MetricsFactory, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
+    ) {
+        let instruments = HTTPMetrics(factory: metrics)
+        self.configuration = configuration
+        self.logger = logger
+        self.onListening = onListening
+        endpoints = Endpoints(
+            configuration: configuration, embedder: embedder,
+            store: store.map { MeasuredStore(base: $0, metrics: instruments) }, info: info, metricsText: metricsText,
+            metrics: instruments, readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
+            clock: ContinuousClock())
+    }
+
+    /// - Throws: where the address cannot be bound.
+    package func run() async throws {
+        let server = Server(
+            childChannelSetup: ConnectionChannel(endpoints: endpoints),
+            configuration: ServerConfiguration(
+                address: .hostname(configuration.host, port: configuration.port),
+                availableConnectionsDelegate: MaximumAvailableConnections(configuration.maxConnections, logger: logger)),
+            onServerRunning: { [onListening] channel in onListening(channel.localAddress?.port ?? 0) },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        try await server.run()
+    }
+}

@@ -1,0 +1,27 @@
+import Embeddings
+import JSON
+
+/// Why a request is refused before it reaches the encoder or the store. Every text is safe to send to a client.
+enum RequestError: Error {
+    case invalidJSON(JSONError)
+    /// A field, named by `field` as the client wrote it, has a value that cannot be.
+    case invalidValue(field: String?, reason: String)
+    case tokenInput
+    case unknownModel(String, served: [String])
+    case bodyTooLarge(limit: Int)
+    case unsupportedContentType(String?, accepted: String)
+    case bodyTimedOut
+    case bodyIncomplete
+    case headTimedOut
+    case malformedRequest
+    case keyMissing
+    case keyWrong
+    case hostRefused(String)
+    case routeUnknown
+    case methodNotAllowed(allowed: [String])
+    case collectionUnknown(CollectionName)
+    case documentUnknown
+    case collectionDiffers(DocumentCollection, wanted: CollectionSpecification)
+    case modelDiffers(DocumentCollection, served: ModelDescription)
+    case databaseNotConfigured
+}

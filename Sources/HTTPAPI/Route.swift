@@ -1,0 +1,110 @@
+import HTTPTypes
+
+/// What a request's method and path ask for. Names and ids are decoded.
+enum Route: Equatable {
+    case embeddings
+    case models
+    case model(String)
+    case collections
+    case createCollection(String)
+    case collection(String)
+    case dropCollection(String)
+    case listDocuments(in: String)
+    case upsertDocuments(in: String)
+    case deleteDocuments(in: String)
+    case document(id: String, in: String)
+    case deleteDocument(id: String, in: String)
+    case search(in: String)
+    case liveness
+    case readiness
+    case metrics
+    case info
+
+    /// - Parameter path: as it was sent, still percent-encoded, so that an encoded slash is no separator.
+    init(method: HTTPRequest.Method, path: String) throws(RequestError) {
+        let choices = try Self.choices(path)
+        guard let choice = choices.first(where: { $0.method == method || ($0.method == .get && method == .head) }) else {
+            throw .methodNotAllowed(allowed: choices.map(\.method.rawValue))
+        }
+        self = choice.route
+    }
+
+    private typealias Choice = (method: HTTPRequest.Method, route: Route)
+
+    private static func choices(_ path: String) throws(RequestError) -> [Choice] {
+        var segments: [String] = []
+        for segment in path.split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
+            guard let text = PercentCoding.decode(segment, plus: .literal) else {
+                throw .invalidValue(field: nil, reason: "the path holds a broken percent-escape")
+            }
+            segments.append(text)
+        }
+        switch segments.first {
+        case "livez" where segments.count == 1: return [(.get, .liveness)]
+        case "readyz" where segments.count == 1: return [(.get, .readiness)]
+        case "metrics" where segments.count == 1: return [(.get, .metrics)]
+        case "info" where segments.count == 1: return [(.get, .info)]
+        case "v1": return try versionOne(Array(segments.dropFirst()))
+        default: throw .routeUnknown
+        }
+    }
+
+    private static func versionOne(_ segments: [String]) throws(RequestError) -> [Choice] {
+        switch (segments.first, segments.count) {
+        case ("embeddings", 1): return [(.post, .embeddings)]
+        case ("models", 1): return [(.get, .models)]
+        // A model's name is a Hub id and may hold a slash, encoded or not.
+        case ("models", 2...): return [(.get, .model(segments.dropFirst().joined(separator: "/")))]
+        case ("collections", 1): return [(.get, .collections)]
+        case ("collections", 2):
+            let name = segments[1]
+            return [(.get, .collection(name)), (.put, .createCollection(name)), (.delete, .dropCollection(name))]
+        case ("collections", 3...):
+            let name = segments[1]
+            let rest = segments.dropFirst(3)
+            switch (segments[2], rest.isEmpty) {
+            case ("search", true): return [(.post, .search(in: name))]
+            case ("documents", true): return [(.get, .listDocuments(in: name)), (.post, .upsertDocuments(in: name))]
+            case ("documents", false):
+                // A slash that a client left unencoded belongs to the id: nothing lies below it.
+                let id = rest.joined(separator: "/")
+                guard !id.isEmpty else { throw .routeUnknown }
+                let choices: [Choice] = [
+                    (.get, .document(id: id, in: name)), (.delete, .deleteDocument(id: id, in: name)),
+                ]
+                return id == "delete" ? choices + [(.post, .deleteDocuments(in: name))] : choices
+            default: throw .routeUnknown
+            }
+        default: throw .routeUnknown
+        }
+    }
+
+    /// The label of this route's metrics.
+    var template: String {
+        switch self {
+        case .embeddings: "/v1/embeddings"
+        case .models: "/v1/models"
+        case .model: "/v1/models/{id}"
+        case .collections: "/v1/collections"
+        case .createCollection, .collection, .dropCollection: "/v1/collections/{name}"
+        case .listDocuments, .upsertDocuments: "/v1/collections/{name}/documents"
+        case .deleteDocuments: "/v1/collections/{name}/documents/delete"
+        case .document, .deleteDocument: "/v1/collections/{name}/documents/{id}"
+        case .search: "/v1/collections/{name}/search"
+        case .liveness: "/livez"
+        case .readiness: "/readyz"
+        case .metrics: "/metrics"
+        case .info: "/info"
+        }
+    }
+
+    /// Probes carry no key.
+    var needsKey: Bool {
+        switch self {
+        case .liveness, .readiness: false
+        case .embeddings, .models, .model, .collections, .createCollection, .collection, .dropCollection,
+            .listDocuments, .upsertDocuments, .deleteDocuments, .document, .deleteDocument, .search, .metrics, .info:
+            true
+        }
+    }
+}
