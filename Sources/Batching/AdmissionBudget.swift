@@ -24,15 +24,16 @@ struct AdmissionBudget {
     /// Takes the tokens, or says why not; then nothing has changed.
     mutating func take(_ tokenCount: Int) -> EmbeddingError? {
         if tokenCount > limit { return .requestTooLarge(tokenCount: tokenCount, limit: limit) }
-        if let refusal = refusalForAtLeast(tokenCount) { return refusal }
+        if let refusal = refusal(forAtLeast: tokenCount, probably: tokenCount) { return refusal }
         usedTokens += tokenCount
         return nil
     }
 
-    /// Why a request of at least so many tokens finds no room now; nil where it may.
-    func refusalForAtLeast(_ tokenCount: Int) -> EmbeddingError? {
+    /// Why a request of at least so many tokens finds no room now; nil where it may find some. When to come back is told from the
+    /// probable number.
+    func refusal(forAtLeast tokenCount: Int, probably probableCount: Int) -> EmbeddingError? {
         guard usedTokens + tokenCount > limit else { return nil }
-        return .overloaded(retryAfter: timeToFree(usedTokens + tokenCount - limit))
+        return .overloaded(retryAfter: timeToFree(usedTokens + max(tokenCount, probableCount) - limit))
     }
 
     /// - Precondition: so many were taken.

@@ -16,6 +16,11 @@ package struct SchedulerAction: Sendable, Equatable {
     package struct Answer: Sendable, Equatable {
         package let request: RequestID
         package let result: Result<[Embedding], EmbeddingError>
+
+        package init(request: RequestID, result: Result<[Embedding], EmbeddingError>) {
+            self.request = request
+            self.result = result
+        }
     }
 }
 

@@ -189,7 +189,9 @@ package struct SchedulerState: ~Copyable {
         // Every text has at least one token, and none more than the limit: a request that surely can be taken later but surely not
         // now is not worth its tokenization.
         if request.inputs.count * sequenceLimit <= budget.limit,
-            let refusal = budget.refusalForAtLeast(request.inputs.count)
+            let refusal = budget.refusal(
+                forAtLeast: request.inputs.count,
+                probably: TokenizationQueue.probableTokenCount(of: request, sequenceLimit: sequenceLimit))
         {
             return refusal
         }

@@ -44,6 +44,11 @@ struct TokenizationQueue {
         request.inputs.reduce(0) { $0 + byteCount(of: $1) }
     }
 
+    /// Four bytes a token: exact for token ids, near for English.
+    static func probableTokenCount(of request: EmbeddingRequest, sequenceLimit: Int) -> Int {
+        request.inputs.reduce(0) { $0 + min(sequenceLimit, byteCount(of: $1) / 4 + 1) }
+    }
+
     mutating func append(_ request: EmbeddingRequest, id: RequestID, byteCount: Int, now: ContinuousClock.Instant) {
         jobs[id] = Job(request: request, byteCount: byteCount, arrival: now)
         self.byteCount += byteCount
