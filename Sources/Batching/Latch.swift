@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Opens once; whoever waits then goes on. A `Mutex` guards its few fields.
-final class Latch: Sendable {
+package final class Latch: Sendable {
     private struct State {
         var isOpen = false
         var nextWaiter = 0
@@ -10,7 +10,9 @@ final class Latch: Sendable {
 
     private let state = Mutex(State())
 
-    func open() {
+    package init() {}
+
+    package func open() {
         let waiters = state.withLock { state in
             state.isOpen = true
             defer { state.waiters = [:] }
@@ -20,7 +22,7 @@ final class Latch: Sendable {
     }
 
     /// Returns when the latch is open, or the calling task is cancelled.
-    func wait() async {
+    package func wait() async {
         let id = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter

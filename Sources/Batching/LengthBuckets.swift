@@ -9,12 +9,6 @@ struct LengthBuckets {
     /// Where an entry lies until it is removed.
     typealias Slot = Int
 
-    private struct Node {
-        var entry: QueueEntry?
-        var byLength = Links()
-        var byAge = Links()
-    }
-
     private struct Links {
         var previous = -1
         var next = -1
@@ -27,7 +21,10 @@ struct LengthBuckets {
 
     private(set) var count = 0
     private(set) var tokenCount = 0
-    private var nodes: [Node] = []
+    // By slot.
+    private var entries: [QueueEntry?] = []
+    private var byLength: [Links] = []
+    private var byAge: [Links] = []
     private var freeSlots: [Slot] = []
     private var buckets: [Ends]
     private var ages = Ends()
@@ -43,7 +40,7 @@ struct LengthBuckets {
     }
 
     var isEmpty: Bool { count == 0 }
-    var oldest: QueueEntry? { ages.first < 0 ? nil : nodes[ages.first].entry }
+    var oldest: QueueEntry? { ages.first < 0 ? nil : entries[ages.first] }
     var oldestSlot: Slot? { ages.first < 0 ? nil : ages.first }
 
     /// - Precondition: entries come in the order of their age; lengths are in `1...limit`.
@@ -53,13 +50,15 @@ struct LengthBuckets {
         let slot: Slot
         if let free = freeSlots.popLast() {
             slot = free
-            nodes[slot] = Node(entry: entry)
+            entries[slot] = entry
         } else {
-            slot = nodes.count
-            nodes.append(Node(entry: entry))
+            slot = entries.count
+            entries.append(entry)
+            byLength.append(Links())
+            byAge.append(Links())
         }
-        Self.link(slot, \.byLength, into: &buckets[length], &nodes)
-        Self.link(slot, \.byAge, into: &ages, &nodes)
+        Self.link(slot, in: &byLength, &buckets[length])
+        Self.link(slot, in: &byAge, &ages)
         occupied[length / 64] |= 1 << UInt64(length % 64)
         count += 1
         tokenCount += length
@@ -68,12 +67,12 @@ struct LengthBuckets {
 
     /// - Precondition: the slot holds an entry.
     mutating func remove(_ slot: Slot) -> QueueEntry {
-        guard let entry = nodes[slot].entry else { preconditionFailure("an empty slot") }
+        guard let entry = entries[slot] else { preconditionFailure("an empty slot") }
         let length = entry.tokenCount
-        Self.unlink(slot, \.byLength, from: &buckets[length], &nodes)
-        Self.unlink(slot, \.byAge, from: &ages, &nodes)
+        Self.unlink(slot, in: &byLength, &buckets[length])
+        Self.unlink(slot, in: &byAge, &ages)
         if buckets[length].first < 0 { occupied[length / 64] &= ~(1 << UInt64(length % 64)) }
-        nodes[slot].entry = nil
+        entries[slot] = nil
         freeSlots.append(slot)
         count -= 1
         tokenCount -= length
@@ -111,20 +110,16 @@ struct LengthBuckets {
         return word * 64 + bits.trailingZeroBitCount
     }
 
-    // Static, so that the nodes and one of the other lists can be changed side by side.
-    private static func link(
-        _ slot: Slot, _ links: WritableKeyPath<Node, Links>, into ends: inout Ends, _ nodes: inout [Node]
-    ) {
-        nodes[slot][keyPath: links] = Links(previous: ends.last, next: -1)
-        if ends.last >= 0 { nodes[ends.last][keyPath: links].next = slot } else { ends.first = slot }
+    // Static, so that links and ends can be changed side by side.
+    private static func link(_ slot: Slot, in links: inout [Links], _ ends: inout Ends) {
+        links[slot] = Links(previous: ends.last, next: -1)
+        if ends.last >= 0 { links[ends.last].next = slot } else { ends.first = slot }
         ends.last = slot
     }
 
-    private static func unlink(
-        _ slot: Slot, _ links: WritableKeyPath<Node, Links>, from ends: inout Ends, _ nodes: inout [Node]
-    ) {
-        let here = nodes[slot][keyPath: links]
-        if here.previous >= 0 { nodes[here.previous][keyPath: links].next = here.next } else { ends.first = here.next }
-        if here.next >= 0 { nodes[here.next][keyPath: links].previous = here.previous } else { ends.last = here.previous }
+    private static func unlink(_ slot: Slot, in links: inout [Links], _ ends: inout Ends) {
+        let here = links[slot]
+        if here.previous >= 0 { links[here.previous].next = here.next } else { ends.first = here.next }
+        if here.next >= 0 { links[here.next].previous = here.previous } else { ends.last = here.previous }
     }
 }

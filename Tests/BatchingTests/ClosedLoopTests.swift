@@ -75,7 +75,8 @@ struct ClosedLoopTests {
                     figures.realTokens += pass.tokenCount
                     figures.rectangleTokens += pass.rectangleTokenCount
                     schedule(
-                        .passEnds(thread: thread, pass), at: time + 0.0003 + Double(pass.rectangleTokenCount) / tokensPerSecond)
+                        .passEnds(thread: thread, pass),
+                        at: time + 0.0003 + Double(pass.rectangleTokenCount) / tokensPerSecond)
                     wakes = began.computeWakes
                 case .park(let moment):
                     if let moment {
@@ -95,47 +96,47 @@ struct ClosedLoopTests {
         return figures
     }
 
+    /// Measured: 3.42 to 3.47 texts a pass, rectangle 1.138 to 1.140, 7,330 tokens a second, the slowest answer after 0.26 s.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func sixteenClientsWithOneTextEach(seed: UInt64) {
         let figures = simulate(clients: 16, textsPerRequest: 1, texts: 4096, seed: seed)
         let slowest = figures.latencies.max() ?? .infinity
-        print("16×1 continuous", figures.sequencesPerPass, figures.rectangleRatio, figures.tokensPerSecond, slowest)
         #expect(figures.sequencesPerPass >= 3.2)
         #expect(figures.rectangleRatio <= 1.17)
         #expect(slowest < 0.5)
     }
 
-    /// A machine twice as fast, and clients that share it and so take 5 ms to come back.
+    /// A machine twice as fast, and clients that share it and so take 5 ms to come back. Measured: 3.30 texts a pass, rectangle 1.136.
     @Test func fasterComputeAndSlowerClientsStillFillPasses() {
         let figures = simulate(
             clients: 16, textsPerRequest: 1, texts: 4096, seed: 4, tokensPerSecond: 8400, thinkingSeconds: 0.005)
-        print("16×1 fast", figures.sequencesPerPass, figures.rectangleRatio, figures.tokensPerSecond)
         #expect(figures.sequencesPerPass >= 3)
         #expect(figures.rectangleRatio <= 1.17)
     }
 
+    /// Measured: 10.3 texts a pass, rectangle 1.027, 8,170 tokens a second.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func sixteenClientsWith32TextsEach(seed: UInt64) {
         let figures = simulate(clients: 16, textsPerRequest: 32, texts: 8192, seed: seed)
-        print("16×32 continuous", figures.sequencesPerPass, figures.rectangleRatio, figures.tokensPerSecond)
         #expect(figures.sequencesPerPass >= 9.5)
         #expect(figures.rectangleRatio <= 1.04)
     }
 
+    /// Measured: rectangle 2.77, 3,030 tokens a second.
     @Test func firstComeFirstServedWastesMoreThanHalf() {
         for textsPerRequest in [1, 32] {
             let fixed = simulate(clients: 16, textsPerRequest: textsPerRequest, texts: 4096, seed: 1) {
                 $0.mode = .firstComeFirstServed(batchSize: 8, wait: .milliseconds(5))
             }
             let continuous = simulate(clients: 16, textsPerRequest: textsPerRequest, texts: 4096, seed: 1)
-            print("16×\(textsPerRequest) static 8", fixed.sequencesPerPass, fixed.rectangleRatio, fixed.tokensPerSecond)
             #expect(fixed.rectangleRatio > 2)
             #expect(continuous.tokensPerSecond > 1.5 * fixed.tokensPerSecond)
         }
     }
 
     /// One request alone on an idle machine is spread over the threads: its time over that of two cores without padding or overhead.
-    @Test(arguments: [(4, 1.75), (32, 1.3), (256, 1.12)])
+    /// Measured: 1.28, 1.17 and 1.07.
+    @Test(arguments: [(4, 1.5), (32, 1.25), (256, 1.1)])
     func oneRequestUsesBothThreads(texts: Int, bound: Double) {
         var total = 0.0
         for seed in 1...20 {
@@ -159,7 +160,6 @@ struct ClosedLoopTests {
             }
             total += time / (Double(lengths.reduce(0, +)) / 8400)
         }
-        print("lone \(texts)", total / 20)
         #expect(total / 20 < bound)
     }
 }

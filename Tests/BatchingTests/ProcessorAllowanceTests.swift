@@ -68,7 +68,8 @@ struct ProcessorAllowanceTests {
             ]) == nil)
     }
 
-    @Test(arguments: [("0-1", 2), ("0", 1), ("0-3,8,10-11", 7), ("", nil), ("3-1", nil), ("x", nil)] as [(String, Int?)])
+    @Test(
+        arguments: [("0-1", 2), ("0", 1), ("0-3,8,10-11", 7), ("", nil), ("3-1", nil), ("x", nil)] as [(String, Int?)])
     func affinityIsTheListedCores(list: String, count: Int?) {
         let status = "Name:\tovenbird\nCpus_allowed:\tff\nCpus_allowed_list:\t\(list)\nMems_allowed:\t1\n"
         #expect(ProcessorAllowance.affinityCount { $0 == "/proc/self/status" ? status : nil } == count)
