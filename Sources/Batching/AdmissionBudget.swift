@@ -29,8 +29,8 @@ struct AdmissionBudget {
         return nil
     }
 
-    /// Why a request of at least so many tokens finds no room now; nil where it may find some. When to come back is told from the
-    /// probable number.
+    /// Why a request of at least so many tokens finds no room now; nil where it may find some. When to come back is
+    /// told from the probable number.
     func refusal(forAtLeast tokenCount: Int, probably probableCount: Int) -> EmbeddingError? {
         guard usedTokens + tokenCount > limit else { return nil }
         return .overloaded(retryAfter: timeToFree(usedTokens + max(tokenCount, probableCount) - limit))

@@ -1,41 +1,50 @@
-/// How texts become passes, and how much work is taken. Defaults come with their reason; the figures named here are those of the
-/// closed-loop simulation in `ClosedLoopTests` (lengths of a real mixed set, two compute threads).
+/// How texts become passes, and how much work is taken. Defaults come with their reason; the figures named here are
+/// those of the closed-loop simulation in `ClosedLoopTests` (lengths of a real mixed set, two compute threads).
 package struct BatchingConfiguration: Sendable, Equatable {
     package enum Mode: Sendable, Equatable {
-        /// A free compute thread takes the best next batch at once: the oldest text seeds it, the nearest lengths fill it.
+        /// A free compute thread takes the best next batch at once: the oldest text seeds it, the nearest lengths fill
+        /// it.
         case continuous
-        /// Batches of `batchSize` texts in the order they came, whatever their lengths, each run when it is full or when
-        /// its oldest text has waited for `wait`. Here to be measured against; the token budget does not apply to it.
+        /// Batches of `batchSize` texts in the order they came, whatever their lengths, each run when it is full or
+        /// when its oldest text has waited for `wait`. Here to be measured against; the token budget does not apply to
+        /// it.
         case firstComeFirstServed(batchSize: Int, wait: Duration)
     }
 
-    /// `--batching`. Continuous: it needs no delay, and wastes 3 to 15 % where first come, first served wastes 150 to 340 %.
+    /// `--batching`. Continuous: it needs no delay, and wastes 3 to 15 % where first come, first served wastes 150 to
+    /// 340 %.
     package var mode: Mode = .continuous
 
-    /// `--max-batch-tokens`: the rectangle (sequences × width) that a pass may fill; a text longer than that runs alone.
-    /// 512: dense layers gain nothing beyond 64 to 128 tokens, so a larger pass only makes others wait (512 tokens take about 0.12 s
-    /// of a core for a small model), while a smaller one leaves full queues with passes of fewer than ten texts.
+    /// `--max-batch-tokens`: the rectangle (sequences × width) that a pass may fill; a text longer than that runs
+    /// alone. 512: dense layers gain nothing beyond 64 to 128 tokens, so a larger pass only makes others wait (512
+    /// tokens take about 0.12 s of a core for a small model), while a smaller one leaves full queues with passes of
+    /// fewer than ten texts.
     package var maximumBatchTokens = 512
 
-    /// `--max-num-seqs`: sequences in a pass. 64: 512 tokens of the shortest texts (8 tokens); it bounds what one pass answers.
+    /// `--max-num-seqs`: sequences in a pass. 64: 512 tokens of the shortest texts (8 tokens); it bounds what one pass
+    /// answers.
     package var maximumBatchSequences = 64
 
-    /// Padding that any pass may hold, in tokens. A pass of few tokens leaves the dense layers below their best, so some padding buys
-    /// a fuller pass: 32 gives 16 clients with one text each 3.5 texts a pass at a rectangle of 1.14; 0 gives 1.8, 64 wastes 20 %.
+    /// Padding that any pass may hold, in tokens. A pass of few tokens leaves the dense layers below their best, so
+    /// some padding buys a fuller pass: 32 gives 16 clients with one text each 3.5 texts a pass at a rectangle of 1.14;
+    /// 0 gives 1.8, 64 wastes 20 %.
     package var freePaddingTokens = 32
 
-    /// Padding beyond `freePaddingTokens`, as a share of the pass's real tokens. 0.04 keeps a full queue at a rectangle below 1.05.
+    /// Padding beyond `freePaddingTokens`, as a share of the pass's real tokens. 0.04 keeps a full queue at a rectangle
+    /// below 1.05.
     package var paddingShare = 0.04
 
-    /// While threads are idle, a pass takes at most its thread's share of what waits, but never less than this many tokens.
-    /// 64: from there on a pass is bound by arithmetic and no longer by reading the weights.
+    /// While threads are idle, a pass takes at most its thread's share of what waits, but never less than this many
+    /// tokens. 64: from there on a pass is bound by arithmetic and no longer by reading the weights.
     package var minimumShareTokens = 64
 
-    /// Bulk work that waited longer than this gets its turns even while interactive work waits. 1 s: people do not notice that
-    /// a background job stood still for a second; a job must not stand still for as long as people keep typing.
+    /// Bulk work that waited longer than this gets its turns even while interactive work waits. 1 s: people do not
+    /// notice that a background job stood still for a second; a job must not stand still for as long as people keep
+    /// typing.
     package var bulkPatience: Duration = .seconds(1)
 
-    /// Interactive passes between two passes of impatient bulk work. 7: bulk keeps an eighth of the machine under any load.
+    /// Interactive passes between two passes of impatient bulk work. 7: bulk keeps an eighth of the machine under any
+    /// load.
     package var interactivePassesPerBulkPass = 7
 
     /// Tokens that bulk work may fill an interactive pass up to. 128: the thread works as well as with more,
@@ -43,18 +52,19 @@ package struct BatchingConfiguration: Sendable, Equatable {
     package var bulkFillTokens = 128
 
     /// `--max-queued-tokens`: tokens of admitted inputs that are not finished. Nil: what one request of
-    /// `maximumInputsPerRequest` texts at the model's limit can hold, and no less than 262,144, so that an idle server takes whatever the
-    /// request limits allow, and a full queue is minutes long, not hours.
+    /// `maximumInputsPerRequest` texts at the model's limit can hold, and no less than 262,144, so that an idle server
+    /// takes whatever the request limits allow, and a full queue is minutes long, not hours.
     package var maximumQueuedTokens: Int?
 
     /// Inputs that the callers' own limits let through in one request; only sizes the default of `maximumQueuedTokens`.
     package var maximumInputsPerRequest = 2048
 
-    /// Bytes of text being tokenized or waiting for it; beyond it requests are answered as overloaded, except that a request alone is
-    /// always taken. 64 MiB: two of the largest bodies.
+    /// Bytes of text being tokenized or waiting for it; beyond it requests are answered as overloaded, except that a
+    /// request alone is always taken. 64 MiB: two of the largest bodies.
     package var maximumTokenizingBytes = 64 << 20
 
-    /// `--threads`: compute threads. One per core that the process may use (`ProcessorAllowance`); more only share a core.
+    /// `--threads`: compute threads. One per core that the process may use (`ProcessorAllowance`); more only share a
+    /// core.
     package var computeThreadCount = 1
 
     /// Threads that tokenize. 1: at 10 MB/s it feeds some 300 cores of a small fp32 model.

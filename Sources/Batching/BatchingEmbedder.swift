@@ -16,8 +16,9 @@ package struct TokenizationRefusal: Error, Sendable, Equatable {
 
 /// The embedder that groups texts by length into padded batches and runs them on threads of its own.
 ///
-/// One `Mutex` guards the scheduler's state and the callers' continuations; it decides nothing. Tokenizing and the forward passes run on
-/// dedicated threads, never on Swift's own pool. The threads hold the embedder: it lives until `shutDown` returns.
+/// One `Mutex` guards the scheduler's state and the callers' continuations; it decides nothing. Tokenizing and the
+/// forward passes run on dedicated threads, never on Swift's own pool. The threads hold the embedder: it lives until
+/// `shutDown` returns.
 package final class BatchingEmbedder: Embedder {
     package typealias Tokenize = @Sendable (EmbeddingInput, TextRole) throws(TokenizationRefusal) -> TokenSequence
     /// One vector a sequence, in the batch's order.
@@ -99,8 +100,8 @@ package final class BatchingEmbedder: Embedder {
         tell { $0.scheduler.beginShutdown() }
     }
 
-    /// Finishes what was taken, at most until the deadline; then ends the threads, and answers what is left with `.shuttingDown`.
-    /// Returns whether everything was finished; the threads have ended by then.
+    /// Finishes what was taken, at most until the deadline; then ends the threads, and answers what is left with
+    /// `.shuttingDown`. Returns whether everything was finished; the threads have ended by then.
     @discardableResult
     package func shutDown(deadline: ContinuousClock.Instant) async -> Bool {
         beginShutdown()

@@ -4,8 +4,8 @@ package import Inference
 
 /// The batcher's instruments. Names and labels are a contract with dashboards; no label takes a value from a request.
 ///
-/// Mean sequences a pass = `ovenbird_pass_sequences_sum / ovenbird_pass_sequences_count`; padding = the rectangle counter over the real
-/// one.
+/// Mean sequences a pass = `ovenbird_pass_sequences_sum / ovenbird_pass_sequences_count`; padding = the rectangle
+/// counter over the real one.
 package struct BatchingMetrics: Sendable {
     /// `ovenbird_passes_total`: forward passes that ended.
     private let passes: Counter
@@ -17,7 +17,8 @@ package struct BatchingMetrics: Sendable {
     private let realTokens: Counter
     /// `…{kind="rectangle"}`: sequences × width, padding included.
     private let rectangleTokens: Counter
-    /// `…{kind="computed"}`: rows that went through the dense layers: the rectangle in the padded layout, the real ones in the packed.
+    /// `…{kind="computed"}`: rows that went through the dense layers: the rectangle in the padded layout, the real ones
+    /// in the packed.
     private let computedTokens: Counter
 
     /// `ovenbird_queue_depth{lane}`: texts that wait for a pass.
@@ -25,7 +26,8 @@ package struct BatchingMetrics: Sendable {
     /// `ovenbird_queued_tokens{lane}`: tokens of admitted and unfinished texts: what `--max-queued-tokens` bounds.
     private let queuedTokens: [Lane: Meter]
 
-    /// `ovenbird_stage_seconds{stage="tokenize"}`: from the call to the last token of each request, its wait for a thread included.
+    /// `ovenbird_stage_seconds{stage="tokenize"}`: from the call to the last token of each request, its wait for a
+    /// thread included.
     private let tokenizeTime: Timer
     /// `…{stage="queue"}`: from admission to the start of its pass, of each text.
     private let queueTime: Timer
@@ -36,7 +38,8 @@ package struct BatchingMetrics: Sendable {
     private let admittedTexts: [Lane: Counter]
     /// `ovenbird_texts_truncated_total`: admitted texts that lost their end.
     private let truncatedTexts: Counter
-    /// `ovenbird_texts_cancelled_total{phase="waiting"}`: left the queue without costing a pass, since their request ended early.
+    /// `ovenbird_texts_cancelled_total{phase="waiting"}`: left the queue without costing a pass, since their request
+    /// ended early.
     private let cancelledWaitingTexts: Counter
     /// `…{phase="running"}`: were computed for nobody, since their request ended during the pass.
     private let cancelledRunningTexts: Counter

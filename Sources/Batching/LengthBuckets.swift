@@ -1,4 +1,5 @@
-/// The waiting entries of one lane, by length and by age. Every operation takes constant time, or one step per 64 lengths.
+/// The waiting entries of one lane, by length and by age. Every operation takes constant time, or one step per 64
+/// lengths.
 ///
 ///     length   1: ─
 ///     length   2: ─ e3 ─ e9          each bucket first in, first out

@@ -1,6 +1,7 @@
 import Foundation
 
-/// The cores that this process may use: its affinity, cut by the CPU quota of its control group and of every group above it.
+/// The cores that this process may use: its affinity, cut by the CPU quota of its control group and of every group
+/// above it.
 package struct ProcessorAllowance: Sendable, Equatable {
     /// Cores that the scheduler may put the process on.
     package let affinityCount: Int
@@ -12,7 +13,8 @@ package struct ProcessorAllowance: Sendable, Equatable {
         self.quota = quota
     }
 
-    /// Threads that can be kept busy, at least 1. A quota of 1.5 cores gives 2: one thread could not use what was given.
+    /// Threads that can be kept busy, at least 1. A quota of 1.5 cores gives 2: one thread could not use what was
+    /// given.
     package var coreCount: Int {
         guard let quota else { return max(1, affinityCount) }
         return max(1, min(affinityCount, Int(min(quota, 1e6).rounded(.up))))
@@ -29,8 +31,8 @@ package struct ProcessorAllowance: Sendable, Equatable {
             quota: quota(readFile: read))
     }
 
-    /// Cores in the list `Cpus_allowed_list` of `/proc/self/status`, `0-3,8`: the affinity with which the process began, or was given
-    /// since, cut by its cpuset. Nil where there is no such list.
+    /// Cores in the list `Cpus_allowed_list` of `/proc/self/status`, `0-3,8`: the affinity with which the process
+    /// began, or was given since, cut by its cpuset. Nil where there is no such list.
     package static func affinityCount(readFile: (String) -> String?) -> Int? {
         let label = "Cpus_allowed_list:"
         guard let status = readFile("/proc/self/status"),
@@ -45,8 +47,8 @@ package struct ProcessorAllowance: Sendable, Equatable {
         return count > 0 ? count : nil
     }
 
-    /// The smallest quota of the process's own groups and of those above them, in cores. Knows version 2 (`cpu.max`) and version 1
-    /// (`cpu.cfs_quota_us`), alone or side by side.
+    /// The smallest quota of the process's own groups and of those above them, in cores. Knows version 2 (`cpu.max`)
+    /// and version 1 (`cpu.cfs_quota_us`), alone or side by side.
     ///
     /// - Parameter readFile: the text at an absolute path, nil where there is none.
     package static func quota(readFile: (String) -> String?) -> Double? {

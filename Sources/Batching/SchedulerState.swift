@@ -1,10 +1,12 @@
 package import Embeddings
 
-/// Every decision of the batcher: what is taken, in what order it runs, who is answered. Pure: no clock, no thread, no lock.
+/// Every decision of the batcher: what is taken, in what order it runs, who is answered. Pure: no clock, no thread, no
+/// lock.
 ///
 /// A request
 /// - is *tokenizing* from `begin`. Can go to: waiting, answered.
-/// - is *waiting* once all its texts are admitted; texts go one by one from waiting to running to done. Can go to: answered.
+/// - is *waiting* once all its texts are admitted; texts go one by one from waiting to running to done. Can go to:
+///   answered.
 /// - is *answered* exactly once, and forgotten.
 ///
 /// The whole
@@ -186,8 +188,8 @@ package struct SchedulerState: ~Copyable {
 
     private func earlyRefusal(of request: EmbeddingRequest, byteCount: Int) -> EmbeddingError? {
         guard phase == .open else { return .shuttingDown }
-        // Every text has at least one token, and none more than the limit: a request that surely can be taken later but surely not
-        // now is not worth its tokenization.
+        // Every text has at least one token, and none more than the limit: a request that surely can be taken later but
+        // surely not now is not worth its tokenization.
         if request.inputs.count * sequenceLimit <= budget.limit,
             let refusal = budget.refusal(
                 forAtLeast: request.inputs.count,

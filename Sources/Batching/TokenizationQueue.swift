@@ -10,10 +10,11 @@ package struct TokenizationChunk: Sendable, Equatable {
     package let truncation: TruncationPolicy
 }
 
-/// Requests that wait for their tokens, a chunk at a time. A new request's first chunk and another's next chunk take turns, so that
-/// a small request passes a large one, and a flood of small ones does not stop it.
+/// Requests that wait for their tokens, a chunk at a time. A new request's first chunk and another's next chunk take
+/// turns, so that a small request passes a large one, and a flood of small ones does not stop it.
 struct TokenizationQueue {
-    /// Texts of a chunk, and bytes after which it ends: about 6 ms of one thread, what a small request may wait for at most.
+    /// Texts of a chunk, and bytes after which it ends: about 6 ms of one thread, what a small request may wait for at
+    /// most.
     static let chunkInputs = 256
     static let chunkBytes = 64 << 10
 

@@ -43,8 +43,8 @@ struct WaitingLanes {
         return entries
     }
 
-    /// The oldest entry of the lane whose turn it is, and with it the nearest lengths: first of that lane, then of the other. Empty only
-    /// where nothing waits.
+    /// The oldest entry of the lane whose turn it is, and with it the nearest lengths: first of that lane, then of the
+    /// other. Empty only where nothing waits.
     ///
     /// - Parameter idleThreadCount: threads without a pass, the asking one included.
     mutating func takeBest(now: ContinuousClock.Instant, idleThreadCount: Int) -> [QueueEntry] {

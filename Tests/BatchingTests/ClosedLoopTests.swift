@@ -2,8 +2,9 @@ import Batching
 import Embeddings
 import Testing
 
-/// Clients that post, wait for the answer and post again, on two compute threads of one core each: 0.3 ms a pass and 4,200 tokens of
-/// rectangle a second, as a small fp32 model in the padded layout takes; 0.8 ms between an answer and the next request.
+/// Clients that post, wait for the answer and post again, on two compute threads of one core each: 0.3 ms a pass and
+/// 4,200 tokens of rectangle a second, as a small fp32 model in the padded layout takes; 0.8 ms between an answer and
+/// the next request.
 struct ClosedLoopTests {
     private struct Figures {
         var passes = 0
@@ -96,7 +97,8 @@ struct ClosedLoopTests {
         return figures
     }
 
-    /// Measured: 3.42 to 3.47 texts a pass, rectangle 1.138 to 1.140, 7,330 tokens a second, the slowest answer after 0.26 s.
+    /// Measured: 3.42 to 3.47 texts a pass, rectangle 1.138 to 1.140, 7,330 tokens a second, the slowest answer after
+    /// 0.26 s.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func sixteenClientsWithOneTextEach(seed: UInt64) {
         let figures = simulate(clients: 16, textsPerRequest: 1, texts: 4096, seed: seed)
@@ -106,7 +108,8 @@ struct ClosedLoopTests {
         #expect(slowest < 0.5)
     }
 
-    /// A machine twice as fast, and clients that share it and so take 5 ms to come back. Measured: 3.30 texts a pass, rectangle 1.136.
+    /// A machine twice as fast, and clients that share it and so take 5 ms to come back. Measured: 3.30 texts a pass,
+    /// rectangle 1.136.
     @Test func fasterComputeAndSlowerClientsStillFillPasses() {
         let figures = simulate(
             clients: 16, textsPerRequest: 1, texts: 4096, seed: 4, tokensPerSecond: 8400, thinkingSeconds: 0.005)
@@ -134,8 +137,8 @@ struct ClosedLoopTests {
         }
     }
 
-    /// One request alone on an idle machine is spread over the threads: its time over that of two cores without padding or overhead.
-    /// Measured: 1.28, 1.17 and 1.07.
+    /// One request alone on an idle machine is spread over the threads: its time over that of two cores without padding
+    /// or overhead. Measured: 1.28, 1.17 and 1.07.
     @Test(arguments: [(4, 1.5), (32, 1.25), (256, 1.1)])
     func oneRequestUsesBothThreads(texts: Int, bound: Double) {
         var total = 0.0

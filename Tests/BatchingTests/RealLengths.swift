@@ -1,5 +1,5 @@
-/// Token counts of real English texts (titles, sentences, paragraphs, manual pages; WordPiece with 30,522 words, cut at 256): 256 even
-/// quantiles of 2,048 texts. Mean 44.6, median 29, one in twelve over 100.
+/// Token counts of real English texts (titles, sentences, paragraphs, manual pages; WordPiece with 30,522 words, cut at
+/// 256): 256 even quantiles of 2,048 texts. Mean 44.6, median 29, one in twelve over 100.
 enum RealLengths {
     static let quantiles = [
         5, 6, 7, 7, 8, 8, 9, 9, 9, 9, 9, 10, 10, 10, 11, 11, 11, 11, 11, 11, 12, 12, 12, 12,

@@ -2,7 +2,8 @@ import Batching
 import Embeddings
 import Testing
 
-/// Random traces of calls, passes, cancellations and time, each checked against a plain account of what it should come to.
+/// Random traces of calls, passes, cancellations and time, each checked against a plain account of what it should come
+/// to.
 struct SchedulerTraceTests {
     private struct Account {
         var lengths: [RequestID: [Int]] = [:]
