@@ -95,7 +95,10 @@ extension MigrationError: CustomStringConvertible, CustomDebugStringConvertible 
         case .drifted(let migration):
             "migration \(migration) was applied with another text; an applied migration is never edited"
         case .newerSchema(let migration, let oldestBinary):
-            "the database holds migration \(migration), which this binary does not know; it needs a binary of generation \(oldestBinary) or newer"
+            """
+            the database holds migration \(migration), which this binary does not know; it needs a binary of \
+            generation \(oldestBinary) or newer
+            """
         case .locked: "another process is migrating this database, and did not finish in time"
         }
     }
