@@ -3,52 +3,65 @@
 ///
 /// A connection is *opening* (can go to: idle, lent, gone), *idle* (lent, gone) or *lent* (idle, lent to the next waiter,
 /// gone). A waiter waits until it is lent a connection, its deadline, its cancellation, or the pool's end.
-struct PoolState: ~Copyable {
-    typealias Instant = ContinuousClock.Instant
+package struct PoolState: ~Copyable {
+    package typealias Instant = ContinuousClock.Instant
 
-    struct ConnectionID: Hashable, Sendable {
-        let number: Int
+    package struct ConnectionID: Hashable, Sendable {
+        package let number: Int
+
+        package init(number: Int) {
+            self.number = number
+        }
     }
 
-    struct WaiterID: Hashable, Sendable {
-        let number: Int
+    package struct WaiterID: Hashable, Sendable {
+        package let number: Int
+
+        package init(number: Int) {
+            self.number = number
+        }
     }
 
     /// A connection to open, not before the given time.
-    struct Opening: Equatable, Sendable {
-        var id: ConnectionID
-        var start: Instant
+    package struct Opening: Equatable, Sendable {
+        package var id: ConnectionID
+        package var start: Instant
+
+        package init(id: ConnectionID, start: Instant) {
+            self.id = id
+            self.start = start
+        }
     }
 
-    enum Acquisition: Equatable {
+    package enum Acquisition: Equatable {
         case lend(ConnectionID)
         case wait(opening: Opening?)
         case refuse(PostgresError)
     }
 
-    enum Arrival: Equatable {
+    package enum Arrival: Equatable {
         case lend(ConnectionID, to: WaiterID)
         case park
         case close
     }
 
-    enum Departure: Equatable {
+    package enum Departure: Equatable {
         case none
         case open(Opening)
         /// The pool was told to close, and its last connection is gone.
         case finished
     }
 
-    enum Withdrawal: Equatable {
+    package enum Withdrawal: Equatable {
         case none
         case fail(WaiterID, PostgresError)
     }
 
-    struct Closing: Equatable {
-        var idle: [ConnectionID] = []
-        var openings: [ConnectionID] = []
-        var waiters: [WaiterID] = []
-        var isFinished = false
+    package struct Closing: Equatable {
+        package var idle: [ConnectionID] = []
+        package var openings: [ConnectionID] = []
+        package var waiters: [WaiterID] = []
+        package var isFinished = false
     }
 
     private enum Slot {
@@ -58,8 +71,8 @@ struct PoolState: ~Copyable {
     }
 
     /// After the first failure; it doubles with every further one, up to the longest.
-    static let shortestPause: Duration = .milliseconds(50)
-    static let longestPause: Duration = .milliseconds(800)
+    package static let shortestPause: Duration = .milliseconds(50)
+    package static let longestPause: Duration = .milliseconds(800)
 
     private let maximumConnections: Int
     private var slots: [ConnectionID: Slot] = [:]
@@ -72,19 +85,19 @@ struct PoolState: ~Copyable {
     private var lastFailure: String?
     private var isClosed = false
 
-    init(maximumConnections: Int) {
+    package init(maximumConnections: Int) {
         precondition(maximumConnections > 0)
         self.maximumConnections = maximumConnections
     }
 
     /// Lends an idle connection, where there is one, to a caller that has not begun to wait.
-    mutating func acquireIdle() -> ConnectionID? {
+    package mutating func acquireIdle() -> ConnectionID? {
         guard let id = idle.popLast() else { return nil }
         slots[id] = .lent
         return id
     }
 
-    mutating func acquire(_ waiter: WaiterID, now: Instant) -> Acquisition {
+    package mutating func acquire(_ waiter: WaiterID, now: Instant) -> Acquisition {
         guard !isClosed else { return .refuse(.unavailable("the connection pool is closed")) }
         if let id = acquireIdle() { return .lend(id) }
         waiters.append(waiter)
@@ -92,7 +105,7 @@ struct PoolState: ~Copyable {
     }
 
     /// A connection is open. The server can be reached, so those who still wait may get connections of their own.
-    mutating func opened(_ id: ConnectionID, now: Instant) -> (arrival: Arrival, opening: Opening?) {
+    package mutating func opened(_ id: ConnectionID, now: Instant) -> (arrival: Arrival, opening: Opening?) {
         failureCount = 0
         earliestOpening = nil
         lastFailure = nil
@@ -101,14 +114,16 @@ struct PoolState: ~Copyable {
     }
 
     /// This process could not even try; nobody is kept waiting for that.
-    mutating func openingRefused(_ id: ConnectionID) -> [WaiterID] {
+    package mutating func openingRefused(_ id: ConnectionID) -> [WaiterID] {
         slots[id] = nil
         defer { waiters = [] }
         return waiters
     }
 
     /// - Parameter jitter: 0 to 1; the pause before the next attempt is between half and the whole of its step.
-    mutating func openingFailed(_ id: ConnectionID, _ error: PostgresError, jitter: Double, now: Instant) -> Departure {
+    package mutating func openingFailed(_ id: ConnectionID, _ error: PostgresError, jitter: Double, now: Instant)
+        -> Departure
+    {
         slots[id] = nil
         guard !isClosed else { return finishedIfEmpty }
         let step = min(Self.longestPause, Self.shortestPause * (1 << min(failureCount, 10)))
@@ -119,12 +134,12 @@ struct PoolState: ~Copyable {
     }
 
     /// A lent connection is back, fit for another caller.
-    mutating func returned(_ id: ConnectionID) -> Arrival {
+    package mutating func returned(_ id: ConnectionID) -> Arrival {
         place(id)
     }
 
     /// A connection is gone, lent or idle; those who wait may need another.
-    mutating func lost(_ id: ConnectionID, now: Instant) -> Departure {
+    package mutating func lost(_ id: ConnectionID, now: Instant) -> Departure {
         slots[id] = nil
         idle.removeAll { $0 == id }
         guard !isClosed else { return finishedIfEmpty }
@@ -132,16 +147,16 @@ struct PoolState: ~Copyable {
     }
 
     /// The waiter's deadline has passed.
-    mutating func expired(_ waiter: WaiterID) -> Withdrawal {
+    package mutating func expired(_ waiter: WaiterID) -> Withdrawal {
         let reason = lastFailure.map { "no connection could be opened: \($0)" } ?? "every connection is in use"
         return withdraw(waiter, .unavailable(reason))
     }
 
-    mutating func cancelled(_ waiter: WaiterID) -> Withdrawal {
+    package mutating func cancelled(_ waiter: WaiterID) -> Withdrawal {
         withdraw(waiter, .cancelled)
     }
 
-    mutating func close() -> Closing {
+    package mutating func close() -> Closing {
         guard !isClosed else { return Closing(isFinished: slots.isEmpty) }
         isClosed = true
         for id in idle { slots[id] = nil }

@@ -1,0 +1,110 @@
+import Postgres
+import Testing
+
+@Suite(.enabled(if: TestDatabase.isAvailable, TestDatabase.explanation))
+struct PoolTests {
+    @Test func manyCallersShareFewConnections() async throws {
+        try await TestDatabase.with { database in
+            var configuration = database.configuration
+            configuration.maximumConnections = 3
+            configuration.acquireTimeout = .seconds(30)
+            let pool = PostgresPool(configuration: configuration)
+            let processes = try await withThrowingTaskGroup(of: Int32.self) { group in
+                for number in 0..<60 {
+                    group.addTask {
+                        let result = try await pool.query("SELECT pg_backend_pid(), \(number)")
+                        #expect(try result.first?.decode(1, as: Int.self) == number)
+                        return try result.first?.decode(0) ?? 0
+                    }
+                }
+                return try await group.reduce(into: Set<Int32>()) { $0.insert($1) }
+            }
+            #expect((1...3).contains(processes.count))
+            await pool.close()
+            await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1") }
+        }
+    }
+
+    @Test func aWaiterGivesUpAtItsDeadline() async throws {
+        try await TestDatabase.with { database in
+            var configuration = database.configuration
+            configuration.maximumConnections = 1
+            configuration.acquireTimeout = .milliseconds(200)
+            let pool = PostgresPool(configuration: configuration)
+            try await pool.withConnection { _ async throws(PostgresError) in
+                await #expect(throws: PostgresError.unavailable("every connection is in use")) {
+                    try await pool.query("SELECT 1")
+                }
+            }
+            _ = try await pool.query("SELECT 1")
+            await pool.close()
+        }
+    }
+
+    @Test func aConnectionThatTheServerEndedIsReplacedUnseen() async throws {
+        try await TestDatabase.with { database in
+            let pool = PostgresPool(configuration: database.configuration)
+            let other = try await database.connect()
+            for _ in 0..<5 {
+                let process = try await pool.query("SELECT pg_backend_pid()").first?.decode(0, as: Int32.self)
+                _ = try await other.query("SELECT pg_terminate_backend(\(process), 5000)")
+                let next = try await pool.read("SELECT pg_backend_pid()").first?.decode(0, as: Int32.self)
+                #expect(next != process)
+            }
+            await pool.close()
+        }
+    }
+
+    @Test func aConnectionEndedUnderAStatementIsUnavailableAndNotReused() async throws {
+        try await TestDatabase.with { database in
+            var configuration = database.configuration
+            configuration.maximumConnections = 1
+            let pool = PostgresPool(configuration: configuration)
+            let error = await #expect(throws: PostgresError.self) {
+                try await pool.query("SELECT pg_terminate_backend(pg_backend_pid())")
+            }
+            guard case .unavailable = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(try await pool.query("SELECT 1::int8").first?.decode(0, as: Int.self) == 1)
+            await pool.close()
+        }
+    }
+
+    @Test func anOpenTransactionIsNotHandedOn() async throws {
+        try await TestDatabase.with { database in
+            var configuration = database.configuration
+            configuration.maximumConnections = 1
+            let pool = PostgresPool(configuration: configuration)
+            try await pool.withConnection { connection async throws(PostgresError) in
+                _ = try await connection.query("BEGIN")
+                _ = try await connection.query("CREATE TABLE t (a int)")
+            }
+            let found = try await pool.query("SELECT to_regclass('t') IS NULL").first?.decode(0, as: Bool.self)
+            #expect(found == true)
+            await pool.close()
+        }
+    }
+
+    @Test func aCancelledWaiterLeavesAtOnce() async throws {
+        try await TestDatabase.with { database in
+            var configuration = database.configuration
+            configuration.maximumConnections = 1
+            configuration.acquireTimeout = .seconds(30)
+            let pool = PostgresPool(configuration: configuration)
+            let start = ContinuousClock.now
+            try await pool.withConnection { _ async throws(PostgresError) in
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        await #expect(throws: PostgresError.cancelled) { try await pool.query("SELECT 1") }
+                    }
+                    try? await Task.sleep(for: .milliseconds(100))  // So that it waits when it is cancelled.
+                    group.cancelAll()
+                }
+            }
+            #expect(ContinuousClock.now - start < .seconds(10))
+            await pool.close()
+        }
+    }
+}
