@@ -16,6 +16,7 @@ let settings: [SwiftSetting] =
 let package = Package(
     name: "ovenbird",
     dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
@@ -28,10 +29,22 @@ let package = Package(
     targets: [
         .target(name: "JSON", swiftSettings: settings),
         .target(name: "Embeddings", dependencies: ["JSON"], swiftSettings: settings),
-        .target(name: "Inference", dependencies: ["Embeddings"], swiftSettings: settings),
+        .target(name: "CKernels", linkerSettings: [.linkedLibrary("openblas"), .linkedLibrary("m")]),
+        .target(name: "Inference", dependencies: ["CKernels", "Embeddings", "JSON"], swiftSettings: settings),
         .target(
             name: "Batching",
-            dependencies: ["Embeddings", "Inference", .product(name: "CoreMetrics", package: "swift-metrics")],
+            dependencies: [
+                "Embeddings", "Inference",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            swiftSettings: settings),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "Postgres",
+            dependencies: [
+                "CLibPQ",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: settings),
         .target(
             name: "HTTPAPI",
@@ -47,6 +60,10 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
+        .testTarget(name: "EmbeddingsTests", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
+        .testTarget(
+            name: "InferenceTests", dependencies: ["CKernels", "Embeddings", "Inference"], swiftSettings: settings),
         .testTarget(
             name: "BatchingTests",
             dependencies: [
@@ -55,20 +72,8 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: settings),
-        .testTarget(name: "EmbeddingsTests", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: settings),
         .testTarget(
-            name: "HTTPAPITests",
-            dependencies: [
-                "Embeddings", "HTTPAPI", "JSON",
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
-            swiftSettings: settings),
-        .testTarget(name: "InferenceTests", dependencies: ["Embeddings", "Inference"], swiftSettings: settings),
-        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
+            name: "IntegrationTests", dependencies: ["Embeddings", "JSON", "Postgres"], swiftSettings: settings),
     ]
 )
