@@ -60,9 +60,9 @@ package struct JSONObject: Sendable, Equatable {
     package var isEmpty: Bool { members.isEmpty }
 
     package subscript(key: String) -> JSONValue? {
-        get { members.last { $0.key == key }?.value }
+        get { members.last { $0.key.isSameText(as: key) }?.value }
         set {
-            members.removeAll { $0.key == key }
+            members.removeAll { $0.key.isSameText(as: key) }
             if let newValue { members.append(Member(key: key, value: newValue)) }
         }
     }
@@ -70,9 +70,25 @@ package struct JSONObject: Sendable, Equatable {
     /// Two objects are equal where they hold the same members, in any order.
     package static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.members.count == right.members.count else { return false }
-        let values = Dictionary(right.members.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-        return left.members.allSatisfy { values[$0.key] == $0.value }
+        let values = Dictionary(right.members.map { (JSONKey(text: $0.key), $0.value) }, uniquingKeysWith: { $1 })
+        return left.members.allSatisfy { values[JSONKey(text: $0.key)] == $0.value }
     }
+}
+
+/// A key that equals another where their scalars are the same (RFC 8259, 8.3). Swift's strings are equal already where
+/// they mean the same: "é" as one scalar and as two.
+struct JSONKey: Hashable {
+    let text: String
+
+    static func == (left: JSONKey, right: JSONKey) -> Bool { left.text.isSameText(as: right.text) }
+
+    func hash(into hasher: inout Hasher) {
+        for byte in text.utf8 { hasher.combine(byte) }
+    }
+}
+
+extension String {
+    fileprivate func isSameText(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 extension JSONValue {
