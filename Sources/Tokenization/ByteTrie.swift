@@ -22,7 +22,7 @@ struct ByteTrie: Sendable {
 
     /// Room for about `edgeCapacity` edges is made at once; more is made when needed.
     init(edgeCapacity: Int = 64) {
-        let bits = max(6, Int.bitWidth - (edgeCapacity * 2 - 1).leadingZeroBitCount)
+        let bits = max(6, Int.bitWidth - (edgeCapacity * 2).leadingZeroBitCount)
         edges = [UInt64](repeating: 0, count: 1 << bits)
         shift = UInt64(64 - bits)
     }

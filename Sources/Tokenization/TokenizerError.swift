@@ -21,6 +21,11 @@ package struct UnknownTokenID: Error, Equatable, CustomStringConvertible {
     package let id: Int32
     package let vocabularySize: Int
 
+    package init(id: Int32, vocabularySize: Int) {
+        self.id = id
+        self.vocabularySize = vocabularySize
+    }
+
     package var description: String {
         "the token id \(id) is not of the model's vocabulary; its ids go from 0 to \(vocabularySize - 1)"
     }

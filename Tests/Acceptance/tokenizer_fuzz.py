@@ -249,7 +249,7 @@ def main():
                     for seed in seeds:
                         yield from hostile_texts(seed, options.strings, vocabulary)
                     yield ""
-                    if scalars != "none":
+                    if scalars == "full" and (limit is not None or name == "the model's own"):
                         yield from large_texts(seeds[0], vocabulary)
 
                 count, found = differences(options.ovenbird, directory, tokenizer, texts())
