@@ -100,27 +100,24 @@ package final class BatchingEmbedder: Embedder {
         tell { $0.scheduler.beginShutdown() }
     }
 
-    /// Finishes what was taken, at most until the deadline; then ends the threads, and answers what is left with
-    /// `.shuttingDown`. Returns whether everything was finished; the threads have ended by then.
+    /// Refuses new work, finishes what was taken, at most until the deadline, answers what is left with `.shuttingDown`,
+    /// and ends the threads, which wait for nothing but a pass under way. Returns whether everything was finished.
+    /// Cancelling the calling task gives up every wait.
     @discardableResult
     package func shutDown(deadline: ContinuousClock.Instant) async -> Bool {
         beginShutdown()
-        let isDrained = await withTaskGroup(of: Bool.self) { group in
-            group.addTask { [drained] in
-                await drained.wait()
-                return !Task.isCancelled
-            }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [drained] in await drained.wait() }
             group.addTask {
-                // Cancelled once everything is finished.
+                // It throws when it is cancelled, since everything is finished.
                 try? await Task.sleep(until: deadline, clock: .continuous)
-                return false
             }
-            defer { group.cancelAll() }
-            return await group.next() ?? false
+            await group.next()
+            group.cancelAll()
         }
-        tell { $0.scheduler.stop() }
+        let leftovers = tell { $0.scheduler.stop() }.answers
         await stopped.wait()
-        return isDrained
+        return leftovers.isEmpty
     }
 
     /// Texts that wait for a pass, tokens of admitted and unfinished texts, and the measured tokens a second.
@@ -202,12 +199,14 @@ package final class BatchingEmbedder: Embedder {
     }
 
     /// Tells the scheduler something and carries out what it answers.
-    private func tell(_ input: (inout Shared) -> SchedulerAction) {
+    @discardableResult
+    private func tell(_ input: (inout Shared) -> SchedulerAction) -> SchedulerAction {
         let (action, callers) = shared.withLock { shared in
             let action = input(&shared)
             return (action, action.answers.map { shared.callers.removeValue(forKey: $0.request) })
         }
         perform(action, callers: callers)
+        return action
     }
 
     private func perform(_ action: SchedulerAction, callers: [Caller?]) {

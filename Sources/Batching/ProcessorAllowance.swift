@@ -4,20 +4,20 @@ import Foundation
 /// above it.
 package struct ProcessorAllowance: Sendable, Equatable {
     /// Cores that the scheduler may put the process on.
-    package let affinityCount: Int
+    package let affinityCoreCount: Int
     /// Cores' worth of time that the control groups allow; nil without a quota.
-    package let quota: Double?
+    package let quotaCoreCount: Double?
 
-    package init(affinityCount: Int, quota: Double?) {
-        self.affinityCount = affinityCount
-        self.quota = quota
+    package init(affinityCoreCount: Int, quotaCoreCount: Double?) {
+        self.affinityCoreCount = affinityCoreCount
+        self.quotaCoreCount = quotaCoreCount
     }
 
     /// Threads that can be kept busy, at least 1. A quota of 1.5 cores gives 2: one thread could not use what was
     /// given.
-    package var coreCount: Int {
-        guard let quota else { return max(1, affinityCount) }
-        return max(1, min(affinityCount, Int(min(quota, 1e6).rounded(.up))))
+    package var threadCount: Int {
+        guard let quotaCoreCount else { return max(1, affinityCoreCount) }
+        return max(1, min(affinityCoreCount, Int(min(quotaCoreCount, 1e6).rounded(.up))))
     }
 
     /// What holds now, as `/proc/self` and the control groups say.
@@ -27,13 +27,13 @@ package struct ProcessorAllowance: Sendable, Equatable {
             try? String(contentsOfFile: path, encoding: .utf8)
         }
         return ProcessorAllowance(
-            affinityCount: affinityCount(readFile: read) ?? ProcessInfo.processInfo.activeProcessorCount,
-            quota: quota(readFile: read))
+            affinityCoreCount: affinityCoreCount(readFile: read) ?? ProcessInfo.processInfo.activeProcessorCount,
+            quotaCoreCount: quotaCoreCount(readFile: read))
     }
 
     /// Cores in the list `Cpus_allowed_list` of `/proc/self/status`, `0-3,8`: the affinity with which the process
     /// began, or was given since, cut by its cpuset. Nil where there is no such list.
-    package static func affinityCount(readFile: (String) -> String?) -> Int? {
+    package static func affinityCoreCount(readFile: (String) -> String?) -> Int? {
         let label = "Cpus_allowed_list:"
         guard let status = readFile("/proc/self/status"),
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix(label) })
@@ -51,7 +51,7 @@ package struct ProcessorAllowance: Sendable, Equatable {
     /// and version 1 (`cpu.cfs_quota_us`), alone or side by side.
     ///
     /// - Parameter readFile: the text at an absolute path, nil where there is none.
-    package static func quota(readFile: (String) -> String?) -> Double? {
+    package static func quotaCoreCount(readFile: (String) -> String?) -> Double? {
         guard let membership = readFile("/proc/self/cgroup"), let mounts = readFile("/proc/self/mountinfo") else {
             return nil
         }

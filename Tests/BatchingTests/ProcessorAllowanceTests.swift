@@ -3,15 +3,15 @@ import Testing
 
 struct ProcessorAllowanceTests {
     private func quota(_ files: [String: String]) -> Double? {
-        ProcessorAllowance.quota { files[$0] }
+        ProcessorAllowance.quotaCoreCount { files[$0] }
     }
 
     @Test func quotaCutsAffinityAndIsRoundedUp() {
-        #expect(ProcessorAllowance(affinityCount: 8, quota: nil).coreCount == 8)
-        #expect(ProcessorAllowance(affinityCount: 8, quota: 1.5).coreCount == 2)
-        #expect(ProcessorAllowance(affinityCount: 2, quota: 6).coreCount == 2)
-        #expect(ProcessorAllowance(affinityCount: 2, quota: 0.1).coreCount == 1)
-        #expect(ProcessorAllowance(affinityCount: 2, quota: 1e300).coreCount == 2)
+        #expect(ProcessorAllowance(affinityCoreCount: 8, quotaCoreCount: nil).threadCount == 8)
+        #expect(ProcessorAllowance(affinityCoreCount: 8, quotaCoreCount: 1.5).threadCount == 2)
+        #expect(ProcessorAllowance(affinityCoreCount: 2, quotaCoreCount: 6).threadCount == 2)
+        #expect(ProcessorAllowance(affinityCoreCount: 2, quotaCoreCount: 0.1).threadCount == 1)
+        #expect(ProcessorAllowance(affinityCoreCount: 2, quotaCoreCount: 1e300).threadCount == 2)
     }
 
     private let mountOfVersion2 = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -72,12 +72,12 @@ struct ProcessorAllowanceTests {
         arguments: [("0-1", 2), ("0", 1), ("0-3,8,10-11", 7), ("", nil), ("3-1", nil), ("x", nil)] as [(String, Int?)])
     func affinityIsTheListedCores(list: String, count: Int?) {
         let status = "Name:\tovenbird\nCpus_allowed:\tff\nCpus_allowed_list:\t\(list)\nMems_allowed:\t1\n"
-        #expect(ProcessorAllowance.affinityCount { $0 == "/proc/self/status" ? status : nil } == count)
+        #expect(ProcessorAllowance.affinityCoreCount { $0 == "/proc/self/status" ? status : nil } == count)
     }
 
     @Test func thisProcessMayUseAtLeastOneCore() {
         let allowance = ProcessorAllowance.current()
-        #expect(allowance.affinityCount >= 1)
-        #expect((1...allowance.affinityCount).contains(allowance.coreCount))
+        #expect(allowance.affinityCoreCount >= 1)
+        #expect((1...allowance.affinityCoreCount).contains(allowance.threadCount))
     }
 }
