@@ -79,14 +79,15 @@ struct TokenizationQueue {
         _ chunk: TokenizationChunk, sequences: [TokenSequence], now: ContinuousClock.Instant
     ) -> Progress {
         precondition(sequences.count == chunk.inputs.count)
-        guard var job = jobs[chunk.request] else { return .gone }
+        // Taken out, so that its sequences are appended to and not copied.
+        guard var job = jobs.removeValue(forKey: chunk.request) else { return .gone }
         job.sequences += sequences
         guard job.sequences.count == job.request.inputs.count else {
             jobs[chunk.request] = job
             begun.append(chunk.request)
             return .unfinished
         }
-        remove(chunk.request)
+        byteCount -= job.byteCount
         return .finished(job.request, job.sequences, elapsed: job.arrival.duration(to: now))
     }
 
