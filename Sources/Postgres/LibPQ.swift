@@ -28,8 +28,7 @@ enum LibPQ {
         if message.hasPrefix("invalid connection option") || message.hasPrefix("invalid URI query parameter") {
             return message
         }
-        return message.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
-            .map { $0.offset.isMultiple(of: 2) ? String($0.element) : "…" }.joined(separator: "\"")
+        return message.prefix { $0 != "\"" } + "…"
     }
 
     /// A message of libpq's on one line.

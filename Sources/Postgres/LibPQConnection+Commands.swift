@@ -5,7 +5,7 @@ extension LibPQConnection {
         return try answer(patience) ?? .none
     }
 
-    /// Runs a script; the last statement's result.
+    /// Runs a script, and drops its results.
     func script(_ sql: String, patience: Patience) throws(PostgresError) {
         try sendScript(sql)
         _ = try answer(patience)

@@ -81,6 +81,11 @@ extension PostgresStatement {
             pieces.append(.parameter(value.postgresParameter))
         }
 
+        /// Binds a value, or NULL.
+        package mutating func appendInterpolation<Value: PostgresElement>(_ value: Value?) {
+            pieces.append(.parameter(value.postgresParameter))
+        }
+
         /// A name, quoted.
         ///
         /// - Precondition: it is not empty and holds no NUL.

@@ -38,7 +38,8 @@ struct ConfigurationTests {
     }
 
     @Test(arguments: [
-        "postgresql://u:s3cret%zz@h/d", "host=h password='s3cret", "postgresql://u:s3cret@h:port:x/[",
+        "postgresql://u:s3cret%zz@h/d", "host=h password='s3cret", "postgresql://u:s3cret@[::1/d",
+        "postgresql://u:a\"s3cret@[::1/d",
     ])
     func aBrokenURLIsRefusedWithoutItsPassword(url: String) throws {
         let error = try #require(throws: PostgresError.self) { try PostgresConfiguration(url: url) }

@@ -1,5 +1,37 @@
+import Glibc
 import Postgres
 import Testing
+
+/// A server that takes connections and never says a word, as a stopped one does.
+struct SilentServerTests {
+    @Test func aCallerIsTurnedAwayWithinFiveSeconds() async throws {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(listener, generic, length) + listen(listener, 16) + getsockname(listener, generic, &length)
+            }
+        }
+        try #require(status == 0)
+        let port = UInt16(bigEndian: address.sin_port)
+        let pool = PostgresPool(
+            configuration: try PostgresConfiguration(url: "postgresql://u@127.0.0.1:\(port)/d?sslmode=disable"))
+        let start = ContinuousClock.now
+        let error = await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1") }
+        #expect(ContinuousClock.now - start < .seconds(5))
+        guard case .unavailable = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        // An attempt that is under way does not hold up the end.
+        await pool.close()
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+}
 
 @Suite(.enabled(if: TestDatabase.isAvailable, TestDatabase.explanation))
 struct PoolTests {
@@ -32,7 +64,7 @@ struct PoolTests {
             configuration.acquireTimeout = .milliseconds(200)
             let pool = PostgresPool(configuration: configuration)
             try await pool.withConnection { _ async throws(PostgresError) in
-                await #expect(throws: PostgresError.unavailable("every connection is in use")) {
+                _ = await #expect(throws: PostgresError.unavailable("every connection is in use")) {
                     try await pool.query("SELECT 1")
                 }
             }
@@ -67,7 +99,8 @@ struct PoolTests {
                 Issue.record("\(String(describing: error))")
                 return
             }
-            #expect(try await pool.query("SELECT 1::int8").first?.decode(0, as: Int.self) == 1)
+            let one = try await pool.query("SELECT 1::int8").first?.decode(0, as: Int.self)
+            #expect(one == 1)
             await pool.close()
         }
     }
