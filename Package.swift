@@ -47,6 +47,14 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
+            name: "Storage",
+            dependencies: [
+                "Embeddings", "JSON", "Postgres",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: settings),
+        .target(
             name: "HTTPAPI",
             dependencies: [
                 "Embeddings", "JSON",
@@ -74,6 +82,12 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Embeddings", "JSON", "Postgres"], swiftSettings: settings),
+            name: "StorageTests",
+            dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
+            swiftSettings: settings),
     ]
 )

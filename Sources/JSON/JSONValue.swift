@@ -67,6 +67,13 @@ package struct JSONObject: Sendable, Equatable {
         }
     }
 
+    /// The same keys in the same order, each with its new value.
+    package func mapValues(_ transform: (JSONValue) -> JSONValue) -> JSONObject {
+        var result = self
+        for index in members.indices { result.members[index].value = transform(members[index].value) }
+        return result
+    }
+
     /// Two objects are equal where they hold the same members, in any order.
     package static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.members.count == right.members.count else { return false }
