@@ -36,11 +36,13 @@ extension APIError {
         case .headTimedOut:
             self.init(.requestTimeout, code: "head_timeout", "the request's head did not arrive in time")
         case .malformedRequest:
-            self.init(.badRequest, code: "malformed_request", "this is not an HTTP/1.1 request, or its head is too large")
+            self.init(
+                .badRequest, code: "malformed_request", "this is not an HTTP/1.1 request, or its head is too large")
         case .keyMissing:
             self.init(
                 .unauthorized, code: "invalid_api_key",
-                "an API key is required, in the header 'Authorization: Bearer KEY'", headers: [.wwwAuthenticate: "Bearer"])
+                "an API key is required, in the header 'Authorization: Bearer KEY'",
+                headers: [.wwwAuthenticate: "Bearer"])
         case .keyWrong:
             self.init(
                 .unauthorized, code: "invalid_api_key", "incorrect API key provided",

@@ -1,5 +1,5 @@
 package import Embeddings
-import HummingbirdCore
+package import HummingbirdCore
 package import JSON
 package import Logging
 package import Metrics
@@ -46,5 +46,10 @@ package struct HTTPService: Service {
             onServerRunning: { [onListening] channel in onListening(channel.localAddress?.port ?? 0) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
         try await server.run()
+    }
+
+    /// What a connection answers to `request`, without one.
+    package func respond(to request: Request) async -> Response {
+        await endpoints.respond(to: request)
     }
 }

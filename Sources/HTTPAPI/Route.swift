@@ -23,7 +23,8 @@ enum Route: Equatable {
     /// - Parameter path: as it was sent, still percent-encoded, so that an encoded slash is no separator.
     init(method: HTTPRequest.Method, path: String) throws(RequestError) {
         let choices = try Self.choices(path)
-        guard let choice = choices.first(where: { $0.method == method || ($0.method == .get && method == .head) }) else {
+        guard let choice = choices.first(where: { $0.method == method || ($0.method == .get && method == .head) })
+        else {
             throw .methodNotAllowed(allowed: choices.map(\.method.rawValue))
         }
         self = choice.route

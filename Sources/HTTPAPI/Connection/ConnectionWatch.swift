@@ -1,11 +1,11 @@
-import NIOCore
+package import NIOCore
 
 /// What a connection may still take its time for. Pure: events in, the next deadline out, time as argument.
 ///
 ///     reading:  idle ──bytes──► head ──head──► body ──end──► idle       can go to failed from head and body
 ///     sending:  nothing ──response──► sending ──flushed──► nothing, or lingering where the connection ends
-struct ConnectionWatch: ~Copyable {
-    struct Limits: Sendable {
+package struct ConnectionWatch: ~Copyable {
+    package struct Limits: Sendable {
         var head: TimeAmount
         var body: TimeAmount
         var bodyPatience: TimeAmount
@@ -16,7 +16,7 @@ struct ConnectionWatch: ~Copyable {
         var idle: TimeAmount
         var linger: TimeAmount
 
-        init(_ configuration: HTTPConfiguration) {
+        package init(_ configuration: HTTPConfiguration) {
             head = TimeAmount(configuration.headTimeout)
             body = TimeAmount(configuration.bodyTimeout)
             bodyPatience = TimeAmount(configuration.bodyPatience)
@@ -28,13 +28,13 @@ struct ConnectionWatch: ~Copyable {
         }
     }
 
-    enum Action: Equatable {
+    package enum Action: Equatable {
         /// The request is refused: its head, or its body, did not come in time.
         case refuse(Late)
         case close
     }
 
-    enum Late: Equatable {
+    package enum Late: Equatable {
         case head
         case body
     }
@@ -60,31 +60,31 @@ struct ConnectionWatch: ~Copyable {
     private var unansweredCount = 0
     private var sending: (since: NIODeadline, byteCount: Int)?
     private var lingeringSince: NIODeadline?
-    private(set) var isQuiescing = false
+    package private(set) var isQuiescing = false
 
-    init(limits: Limits, now: NIODeadline) {
+    package init(limits: Limits, now: NIODeadline) {
         self.limits = limits
         reading = .idle(since: now)
     }
 
     /// Bytes came that are no whole part yet.
-    mutating func receivedBytes(now: NIODeadline) {
+    package mutating func receivedBytes(now: NIODeadline) {
         if case .idle = reading { reading = .head(since: now) }
     }
 
-    mutating func receivedHead(isStream: Bool, now: NIODeadline) {
+    package mutating func receivedHead(isStream: Bool, now: NIODeadline) {
         unansweredCount += 1
         reading = .body(Body(end: isStream ? nil : now + limits.body))
     }
 
     /// The server wants more of the body.
-    mutating func askedForMore(now: NIODeadline) {
+    package mutating func askedForMore(now: NIODeadline) {
         guard case .body(var body) = reading, body.waitingSince == nil else { return }
         body.waitingSince = now
         reading = .body(body)
     }
 
-    mutating func receivedBody(byteCount: Int, now: NIODeadline) {
+    package mutating func receivedBody(byteCount: Int, now: NIODeadline) {
         guard case .body(var body) = reading else { return }
         if let since = body.waitingSince { body.waited = body.waited + (now - since) }
         body.waitingSince = nil
@@ -92,20 +92,20 @@ struct ConnectionWatch: ~Copyable {
         reading = .body(body)
     }
 
-    mutating func receivedEnd(now: NIODeadline) {
+    package mutating func receivedEnd(now: NIODeadline) {
         reading = .idle(since: now)
     }
 
-    mutating func beganResponse(now: NIODeadline) {
+    package mutating func beganResponse(now: NIODeadline) {
         sending = (now, 0)
     }
 
-    mutating func wroteResponse(byteCount: Int) {
+    package mutating func wroteResponse(byteCount: Int) {
         sending?.byteCount += byteCount
     }
 
     /// The last byte of a response was handed to the system.
-    mutating func flushedResponse(endsConnection: Bool, now: NIODeadline) {
+    package mutating func flushedResponse(endsConnection: Bool, now: NIODeadline) {
         unansweredCount -= 1
         sending = nil
         if endsConnection || (isQuiescing && unansweredCount <= 0) {
@@ -116,13 +116,13 @@ struct ConnectionWatch: ~Copyable {
     }
 
     /// The server is stopping. True where nothing keeps the connection open.
-    mutating func quiesce() -> Bool {
+    package mutating func quiesce() -> Bool {
         isQuiescing = true
         return unansweredCount <= 0
     }
 
     /// What happens when, if no event comes before.
-    func next() -> (deadline: NIODeadline, action: Action)? {
+    package func next() -> (deadline: NIODeadline, action: Action)? {
         if let since = lingeringSince { return (since + limits.linger, .close) }
         var next: (deadline: NIODeadline, action: Action)?
         func consider(_ deadline: NIODeadline, _ action: Action) {
@@ -149,7 +149,7 @@ struct ConnectionWatch: ~Copyable {
     }
 
     /// What is due, if anything is.
-    mutating func expire(now: NIODeadline) -> Action? {
+    package mutating func expire(now: NIODeadline) -> Action? {
         guard let next = next(), next.deadline <= now else { return nil }
         reading = .failed
         return next.action

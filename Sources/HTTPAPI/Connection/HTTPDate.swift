@@ -1,9 +1,9 @@
 #if canImport(Darwin)
-import Darwin
+    import Darwin
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Glibc
+    import Glibc
 #endif
 
 /// The time as HTTP writes it (RFC 9110, 5.6.7), for example `Sun, 06 Nov 1994 08:49:37 GMT`.

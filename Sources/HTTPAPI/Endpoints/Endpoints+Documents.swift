@@ -98,7 +98,9 @@ private struct PageRequest {
         for (name, value) in try QueryItems(query).items {
             switch name {
             case "after":
-                if let reason = DocumentReader.fault(inID: value) { throw .invalidValue(field: "after", reason: reason) }
+                if let reason = DocumentReader.fault(inID: value) {
+                    throw .invalidValue(field: "after", reason: reason)
+                }
                 after = value
             case "limit":
                 guard let number = Int(value), (1...maximum).contains(number) else {

@@ -12,7 +12,8 @@ extension Response {
 
     static func json(_ status: HTTPResponse.Status, bytes: [UInt8]) -> Response {
         Response(
-            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     /// Prometheus' text format.

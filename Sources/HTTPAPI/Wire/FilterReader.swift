@@ -18,7 +18,9 @@ struct FilterReader {
         return try reader.filter(value, at: field, depth: 1)
     }
 
-    private mutating func filter(_ value: JSONValue, at place: String, depth: Int) throws(RequestError) -> MetadataFilter {
+    private mutating func filter(_ value: JSONValue, at place: String, depth: Int) throws(RequestError)
+        -> MetadataFilter
+    {
         guard depth <= Self.maximumDepth else {
             throw .invalidValue(field: place.prefixed, reason: "filters nest at most \(Self.maximumDepth) levels deep")
         }
@@ -32,7 +34,8 @@ struct FilterReader {
             case "$not": parts.append(.not(try filter(member.value, at: here, depth: depth + 1)))
             case let key where key.hasPrefix("$"):
                 throw .invalidValue(
-                    field: here.prefixed, reason: "unknown operator '\(key.prefix(40))'; known here are $and, $or, $not")
+                    field: here.prefixed, reason: "unknown operator '\(key.prefix(40))'; known here are $and, $or, $not"
+                )
             default:
                 guard let path = FieldPath(member.key) else {
                     throw .invalidValue(

@@ -1,8 +1,8 @@
-import NIOCore
+package import NIOCore
 
 /// Cuts a byte stream into lines as it arrives, holding at most one line's limit of it.
-struct LineSplitter {
-    enum Line: Equatable {
+package struct LineSplitter {
+    package enum Line: Equatable {
         case text(ByteBuffer)
         /// Longer than the limit; its bytes were dropped as they came.
         case tooLong
@@ -13,12 +13,12 @@ struct LineSplitter {
     /// The current line is over the limit: everything up to its end is dropped.
     private var isSkipping = false
 
-    init(limit: Int) {
+    package init(limit: Int) {
         self.limit = limit
     }
 
     /// Takes the next line out of `buffer`, or all of it where the line does not end there.
-    mutating func next(from buffer: inout ByteBuffer) -> Line? {
+    package mutating func next(from buffer: inout ByteBuffer) -> Line? {
         let available = buffer.readableBytesView
         guard let end = available.firstIndex(of: UInt8(ascii: "\n")) else {
             append(&buffer, length: buffer.readableBytes)
@@ -30,7 +30,7 @@ struct LineSplitter {
     }
 
     /// The last line, where it has no newline; nil where nothing is left.
-    mutating func finish() -> Line? {
+    package mutating func finish() -> Line? {
         isSkipping || partial.readableBytes > 0 ? take() : nil
     }
 

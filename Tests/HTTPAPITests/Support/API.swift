@@ -1,0 +1,111 @@
+import Embeddings
+import HTTPAPI
+import HTTPTypes
+import HummingbirdCore
+import JSON
+import Logging
+import Metrics
+import NIOCore
+
+/// The whole API without a socket.
+struct API {
+    let service: HTTPService
+    let embedder: HashEmbedder
+    let store: ListStore?
+
+    init(
+        embedder: HashEmbedder = HashEmbedder(), store: ListStore? = ListStore(),
+        metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger = API.silent,
+        configure: (inout HTTPConfiguration) -> Void = { _ in }
+    ) {
+        var configuration = HTTPConfiguration()
+        configuration.readinessLifetime = .zero
+        configure(&configuration)
+        self.embedder = embedder
+        self.store = store
+        service = HTTPService(
+            configuration: configuration, embedder: embedder, store: store, info: { ["version": "test"] },
+            metricsText: { "ovenbird_up 1\n" }, metrics: metrics, logger: logger)
+    }
+
+    static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    struct Answer {
+        let status: Int
+        let headers: HTTPFields
+        let text: String
+        let json: JSONValue?
+
+        var object: JSONObject { json?.object ?? JSONObject() }
+        var error: JSONObject { object["error"]?.object ?? JSONObject() }
+        var code: String? { error["code"]?.string }
+        var field: String? { error["param"]?.string }
+        var message: String { error["message"]?.string ?? "" }
+
+        func count(_ name: String) -> Int? { object[name]?.number?.integer }
+    }
+
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, type: String? = "application/json",
+        headers: HTTPFields = [:], host: String? = "localhost:8080"
+    ) async throws -> Answer {
+        try await send(
+            method, path, pieces: body.map { [Array($0.utf8)] } ?? [], type: type, headers: headers, host: host)
+    }
+
+    /// With a body that arrives in pieces.
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, pieces: [[UInt8]], type: String? = "application/json",
+        headers: HTTPFields = [:], host: String? = "localhost:8080"
+    ) async throws -> Answer {
+        var fields = headers
+        if !pieces.isEmpty, let type { fields[.contentType] = type }
+        let head = HTTPRequest(method: method, scheme: "http", authority: host, path: path, headerFields: fields)
+        let (stream, continuation) = AsyncStream.makeStream(of: ByteBuffer.self)
+        for piece in pieces { continuation.yield(ByteBuffer(bytes: piece)) }
+        continuation.finish()
+        return try await Answer(service.respond(to: Request(head: head, body: RequestBody(asyncSequence: stream))))
+    }
+
+    func lines(_ lines: String..., collection: String = "demo") async throws -> Answer {
+        try await send(
+            .post, "/v1/collections/\(collection)/documents", lines.joined(separator: "\n"),
+            type: "application/x-ndjson")
+    }
+
+    func upsert(_ documents: String, collection: String = "demo") async throws -> Answer {
+        try await send(.post, "/v1/collections/\(collection)/documents", #"{"documents":[\#(documents)]}"#)
+    }
+
+    func search(_ body: String, collection: String = "demo") async throws -> Answer {
+        try await send(.post, "/v1/collections/\(collection)/search", body)
+    }
+
+    func embeddings(_ body: String) async throws -> Answer {
+        try await send(.post, "/v1/embeddings", body)
+    }
+
+    /// With the collection `demo`.
+    func prepared() async throws -> API {
+        _ = try await send(.put, "/v1/collections/demo")
+        return self
+    }
+}
+
+extension API.Answer {
+    init(_ response: Response) async throws {
+        let collector = Collector()
+        try await response.body.write(collector)
+        let bytes = collector.bytes
+        self.init(
+            status: Int(response.status.code), headers: response.headers, text: String(decoding: bytes, as: UTF8.self),
+            json: try? JSONValue(parsing: bytes))
+    }
+
+    private final class Collector: ResponseBodyWriter {
+        private(set) var bytes: [UInt8] = []
+
+        func write(_ buffer: ByteBuffer) { bytes += buffer.readableBytesView }
+        func finish(_ trailingHeaders: HTTPFields?) {}
+    }
+}
