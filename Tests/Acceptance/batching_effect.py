@@ -1,9 +1,12 @@
-"""Shows that continuous, length-grouped batching works: concurrent clients post texts of mixed length in shuffled order, and
-the server's own metrics tell how many sequences a pass held and how many tokens its rectangle had for each real one.
+"""Shows that continuous, length-grouped batching works: concurrent clients post texts of mixed length in shuffled
+order, and the server's own metrics tell how many sequences a pass held and how many tokens its rectangle had for
+each real one.
 
-Claims: with one text a request at least 3 sequences a pass and at most 1.20 rectangle tokens a real token; with 32 texts
-a request at least 8 and at most 1.05. The static mode (FIFO batches) stands beside it for comparison, without a claim.
+Claims: with one text a request at least 3 sequences a pass and at most 1.20 rectangle tokens a real token; with 32
+texts a request at least 8 and at most 1.05. The static mode (FIFO batches) stands beside it for comparison, without a
+claim.
 """
+
 import argparse
 import json
 import random
@@ -16,8 +19,8 @@ import numpy
 from server import Server, Verdict, add_server_arguments, decode_vector, read_texts
 
 # The metrics read; the README lists them as a contract.
-PASSES = "ovenbird_sequences_per_pass_count"
-SEQUENCES = "ovenbird_sequences_per_pass_sum"
+PASSES = "ovenbird_pass_sequences_count"
+SEQUENCES = "ovenbird_pass_sequences_sum"
 TOKENS = "ovenbird_tokens_total"
 TOKEN_KIND_LABEL = "kind"
 
@@ -25,11 +28,13 @@ CLAIMS = {1: (3, 1.20), 32: (8, 1.05)}  # texts a request: least sequences a pas
 
 
 def post_all(server, texts, per_request, clients, seed):
-    """Every text once, from `clients` threads that take the next request as soon as they have an answer; seconds, vectors."""
+    """Posts every text once; a thread takes the next request as soon as it has an answer. Gives (seconds, vectors)."""
     order = list(range(len(texts)))
     random.Random(seed).shuffle(order)
-    groups = [order[start:start + per_request] for start in range(0, len(order), per_request)]
-    bodies = [json.dumps({"input": [texts[i] for i in group], "encoding_format": "base64"}).encode() for group in groups]
+    groups = [order[start : start + per_request] for start in range(0, len(order), per_request)]
+    bodies = [
+        json.dumps({"input": [texts[i] for i in group], "encoding_format": "base64"}).encode() for group in groups
+    ]
     replies = [None] * len(groups)
     numbers = iter(range(len(groups)))
     lock = threading.Lock()
@@ -79,15 +84,28 @@ def measure(server, mode, texts, per_request, options, verdict):
         return after.value(name, **labels) - before.value(name, **labels)
 
     passes, sequences = gained(PASSES), gained(SEQUENCES)
-    real, rectangle, computed = (gained(TOKENS, **{TOKEN_KIND_LABEL: kind}) for kind in ("real", "rectangle", "computed"))
+    real, rectangle, computed = (
+        gained(TOKENS, **{TOKEN_KIND_LABEL: kind}) for kind in ("real", "rectangle", "computed")
+    )
     if not passes or not real:
         raise SystemExit(f"/metrics did not count: {PASSES} +{passes}, {TOKENS}{{{TOKEN_KIND_LABEL}=real}} +{real}")
-    verdict.expect(sequences == len(texts), f"{mode}: {len(texts)} texts were posted, {sequences:.0f} sequences counted")
-    verdict.expect(rectangle >= real and computed >= real, f"{mode}: rectangle and computed tokens are at least the real ones")
-    row = {"mode": mode, "texts_per_request": per_request, "passes": int(passes),
-           "sequences_per_pass": round(sequences / passes, 3), "rectangle_per_real": round(rectangle / real, 4),
-           "computed_per_real": round(computed / real, 4), "real_tokens": int(real),
-           "texts_per_second": round(len(texts) / seconds, 1), "tokens_per_second": round(real / seconds)}
+    verdict.expect(
+        sequences == len(texts), f"{mode}: {len(texts)} texts were posted, {sequences:.0f} sequences counted"
+    )
+    verdict.expect(
+        rectangle >= real and computed >= real, f"{mode}: rectangle and computed tokens are at least the real ones"
+    )
+    row = {
+        "mode": mode,
+        "texts_per_request": per_request,
+        "passes": int(passes),
+        "sequences_per_pass": round(sequences / passes, 3),
+        "rectangle_per_real": round(rectangle / real, 4),
+        "computed_per_real": round(computed / real, 4),
+        "real_tokens": int(real),
+        "texts_per_second": round(len(texts) / seconds, 1),
+        "tokens_per_second": round(real / seconds),
+    }
     return row, vectors
 
 
@@ -107,7 +125,9 @@ def main():
     largest = 0.0
     static = ["--batching", "static", "--batch-size", "32", "--batch-wait", "5"]
     for mode, extra in (("continuous", []), ("static", static)):
-        with Server(options.ovenbird, options.model, "--threads", options.threads, *extra, *options.serve_option) as server:
+        with Server(
+            options.ovenbird, options.model, "--threads", options.threads, *extra, *options.serve_option
+        ) as server:
             post_all(server, texts[:64], 1, options.clients, options.seed)  # warm
             for per_request in CLAIMS:
                 row, vectors = measure(server, mode, texts, per_request, options, verdict)
@@ -116,10 +136,14 @@ def main():
                 largest = max(largest, float(numpy.abs(vectors - first).max()))
                 if mode == "continuous":
                     sequences, ratio = CLAIMS[per_request]
-                    verdict.expect(row["sequences_per_pass"] >= sequences,
-                                   f"{per_request} a request: {row['sequences_per_pass']} sequences a pass, at least {sequences}")
-                    verdict.expect(row["rectangle_per_real"] <= ratio,
-                                   f"{per_request} a request: {row['rectangle_per_real']} rectangle a real token, at most {ratio}")
+                    verdict.expect(
+                        row["sequences_per_pass"] >= sequences,
+                        f"{per_request} a request: {row['sequences_per_pass']} sequences a pass, at least {sequences}",
+                    )
+                    verdict.expect(
+                        row["rectangle_per_real"] <= ratio,
+                        f"{per_request} a request: {row['rectangle_per_real']} rectangle a real token, at most {ratio}",
+                    )
     verdict.expect(largest <= 1e-5, f"the same text gave vectors {largest} apart")
 
     columns = list(rows[0])

@@ -1,4 +1,5 @@
 """A throw-away PostgreSQL server on a unix socket, which a test may kill, freeze and start again."""
+
 import os
 import pwd
 import shutil
@@ -11,8 +12,8 @@ import urllib.parse
 
 
 class Cluster:
-    """`bin_directory` holds initdb, postgres, pg_isready and psql. As root everything runs as `nobody`, since initdb refuses
-    root; that user must be able to reach the directory."""
+    """`bin_directory` holds initdb, postgres, pg_isready and psql. As root everything runs as `nobody`, since initdb
+    refuses root; that user must be able to reach the directory."""
 
     def __init__(self, bin_directory):
         self.bin = os.path.abspath(bin_directory)
@@ -25,8 +26,14 @@ class Cluster:
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
             self.identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self.log = open(os.path.join(self.folder, "log"), "ab")
-        subprocess.run([f"{self.bin}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
-                       check=True, cwd=self.folder, stdout=self.log, stderr=self.log, **self.identity)
+        subprocess.run(
+            [f"{self.bin}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
+            check=True,
+            cwd=self.folder,
+            stdout=self.log,
+            stderr=self.log,
+            **self.identity,
+        )
 
     def __enter__(self):
         self.start()
@@ -52,7 +59,12 @@ class Cluster:
             if self.process is None or self.process.poll() is not None:
                 self.process = subprocess.Popen(
                     [f"{self.bin}/postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="],
-                    cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, **self.identity)
+                    cwd=self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self.log,
+                    stderr=self.log,
+                    **self.identity,
+                )
             probe = subprocess.run([f"{self.bin}/pg_isready", "-q", "-h", self.folder, "-U", "postgres", "-t", "2"])
             if probe.returncode == 0 and self.process.poll() is None:
                 return
@@ -107,8 +119,13 @@ class Cluster:
 
 def query(psql, url, statement):
     """The first column of each row, as text; rows must not hold line breaks."""
-    result = subprocess.run([psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    result = subprocess.run(
+        [psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
     if result.returncode != 0:
         raise SystemExit(f"psql failed: {result.stderr.strip()}")
     return result.stdout.splitlines()

@@ -1,5 +1,7 @@
-"""The metadata filters of the search programs, and what they mean, written anew from the contract: a missing field or a value
-of another type matches no comparison; dots reach nested fields; `$not` holds exactly where its condition does not."""
+"""The metadata filters of the search programs, and what they mean, written anew from the contract: a missing field or
+a value of another type matches no comparison; dots reach nested fields; `$not` holds exactly where its condition
+does not.
+"""
 
 MISSING = object()
 

@@ -1,4 +1,7 @@
-"""What the acceptance programs share: `ovenbird serve` as a child process, a keep-alive client, metrics, and the verdict."""
+"""What the acceptance programs share: `ovenbird serve` as a child process, a keep-alive client, metrics, and the
+verdict.
+"""
+
 import base64
 import http.client
 import json
@@ -45,8 +48,13 @@ class Server:
     def start(self):
         self.port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OVENBIRD_")}
-        self.process = subprocess.Popen([*self.command, "--port", str(self.port), *self.options], env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(
+            [*self.command, "--port", str(self.port), *self.options],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
         deadline = time.monotonic() + self.start_limit
         while True:
             try:
@@ -169,8 +177,11 @@ class Metrics:
 
     def value(self, name, **labels):
         """The sum of the series of that name whose labels include the given ones; 0 where there is none yet."""
-        return sum(value for series, have, value in self.series
-                   if series == name and all(have.get(label) == wanted for label, wanted in labels.items()))
+        return sum(
+            value
+            for series, have, value in self.series
+            if series == name and all(have.get(label) == wanted for label, wanted in labels.items())
+        )
 
     def has(self, name):
         return any(series == name for series, _, _ in self.series)
@@ -193,15 +204,24 @@ class Verdict:
         return bool(holds)
 
     def finish(self, **figures):
-        print(json.dumps({"program": self.program, "passed": not self.failures, "failures": len(self.failures), **figures}))
+        print(
+            json.dumps(
+                {"program": self.program, "passed": not self.failures, "failures": len(self.failures), **figures}
+            )
+        )
         return 1 if self.failures else 0
 
 
 def add_server_arguments(parser):
     parser.add_argument("--ovenbird", required=True, metavar="PATH", help="the binary")
     parser.add_argument("--model", required=True, metavar="DIR", help="the model's folder")
-    parser.add_argument("--serve-option", action="append", default=[], metavar="OPTION",
-                        help="a further option for `ovenbird serve`, repeatable: --serve-option=--threads=2")
+    parser.add_argument(
+        "--serve-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="a further option for `ovenbird serve`, repeatable: --serve-option=--threads=2",
+    )
 
 
 def read_texts(path, limit=None):
@@ -218,4 +238,5 @@ def quoted(part):
 
 def decode_vector(text):
     import numpy
+
     return numpy.frombuffer(base64.b64decode(text, validate=True), "<f4")
