@@ -63,6 +63,15 @@ struct PoolTests {
             configuration.maximumConnections = 1
             configuration.acquireTimeout = .milliseconds(200)
             let pool = PostgresPool(configuration: configuration)
+            // Opening the one connection may itself take longer than the wait.
+            try await eventually("no connection could be opened") {
+                do throws(PostgresError) {
+                    _ = try await pool.query("SELECT 1")
+                    return true
+                } catch {
+                    return false
+                }
+            }
             try await pool.withConnection { _ async throws(PostgresError) in
                 _ = await #expect(throws: PostgresError.unavailable("every connection is in use")) {
                     try await pool.query("SELECT 1")
