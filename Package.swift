@@ -71,7 +71,8 @@ let package = Package(
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(name: "EmbeddingsTests", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
         .testTarget(
-            name: "InferenceTests", dependencies: ["CKernels", "Embeddings", "Inference"], swiftSettings: settings),
+            name: "InferenceTests", dependencies: ["CKernels", "Embeddings", "Inference", "JSON"],
+            swiftSettings: settings),
         .testTarget(
             name: "BatchingTests",
             dependencies: [

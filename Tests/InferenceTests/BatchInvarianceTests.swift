@@ -1,0 +1,65 @@
+import Embeddings
+import Foundation
+import Inference
+import Testing
+
+/// A text's vector does not depend on its neighbours nor on the layout.
+struct BatchInvarianceTests {
+    /// OpenBLAS's AVX2 kernels round a row by its place in the batch; its other kernels for this architecture do not.
+    private static let isExact = !["Haswell", "Zen", "Excavator"].contains(DenseLibrary.core)
+
+    @Test(arguments: [0, 2, 3, 5, 10])
+    func aTextAloneHasTheSameBitsAsInAnyBatch(index: Int) throws {
+        let model = try EncoderModel(directory: TinyBert.all[index].directory)
+        let longest = min(model.maximumPositionEmbeddings, 200)
+        try expectInvariance(of: model, lengths: [1, 2, 3, 5, 15, 16, 17, 31, 33, longest].filter { $0 <= longest })
+    }
+
+    /// The same on real sizes, where the model is at hand.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"] != nil))
+    func aTextHasTheSameBitsInARealModel() throws {
+        let directory = try #require(ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"])
+        let model = try EncoderModel(directory: directory)
+        try expectInvariance(of: model, lengths: [1, 4, 9, 16, 23, 42, 42, 64, 100, 129, 256])
+    }
+
+    private func expectInvariance(of model: EncoderModel, lengths: [Int]) throws {
+        var random = SeededRandom(state: 7)
+        let sequences = lengths.map { length in
+            TokenSequence(
+                ids: (0..<length).map { _ in Int32.random(in: 0..<Int32(model.vocabularySize), using: &random) })
+        }
+        let workspace = model.makeWorkspace(maximumTokenCount: 1_024, maximumSequenceLength: 256)
+        let alone = sequences.map { model.encode(PaddedBatch([$0]), layout: .packed, workspace: workspace)[0] }
+        for layout in BatchLayout.allCases {
+            for _ in 0..<4 {
+                let order = sequences.indices.shuffled(using: &random)
+                // Some twice, so that places and passes shift.
+                let picked = order + order.prefix(3)
+                let vectors = model.encode(
+                    PaddedBatch(picked.map { sequences[$0] }), layout: layout, workspace: workspace)
+                for (place, index) in picked.enumerated() {
+                    if Self.isExact {
+                        #expect(vectors[place] == alone[index], "\(layout), length \(lengths[index])")
+                    } else {
+                        let difference = zip(vectors[place].values, alone[index].values).map { ($0 - $1).magnitude }
+                        #expect(difference.allSatisfy { $0 <= 1e-5 })
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// SplitMix64: the same numbers on every run.
+struct SeededRandom: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
