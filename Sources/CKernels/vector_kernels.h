@@ -231,17 +231,20 @@ EK_TARGET static void attention(float *out, const float *qkv, float *scratch, in
     const int64_t width = (int64_t)head_count * head_size, stride = 3 * width;
     const int32_t padded_keys = (key_count + EK_LANES - 1) / EK_LANES * EK_LANES;
     const int32_t padded_size = (head_size + EK_LANES - 1) / EK_LANES * EK_LANES;
-    float *keys = scratch;                                            // (head_size, padded_keys)
-    float *values = keys + (int64_t)head_size * padded_keys;          // (key_count, padded_size)
-    float *block = values + (int64_t)key_count * padded_size;         // (EK_TILE_ROWS, head_size)
-    float *scores = block + (int64_t)EK_TILE_ROWS * head_size;        // (EK_TILE_ROWS, padded_keys)
-    float *sums = scores + (int64_t)EK_TILE_ROWS * padded_keys;       // (EK_TILE_ROWS)
-    float *mixed = sums + EK_TILE_ROWS;                               // (EK_TILE_ROWS, padded_size)
+    float *keys = scratch;                                      // (head_size, padded_keys)
+    float *values = keys + (int64_t)head_size * padded_keys;    // (key_count, padded_size)
+    float *block = values + (int64_t)key_count * padded_size;   // (EK_TILE_ROWS, head_size)
+    float *scores = block + (int64_t)EK_TILE_ROWS * head_size;  // (EK_TILE_ROWS, padded_keys)
+    float *sums = scores + (int64_t)EK_TILE_ROWS * padded_keys; // (EK_TILE_ROWS)
+    float *mixed = sums + EK_TILE_ROWS;                         // (EK_TILE_ROWS, padded_size)
     for (int32_t head = 0; head < head_count; head++) {
         const float *q_rows = qkv + (int64_t)head * head_size, *k_rows = q_rows + width, *v_rows = k_rows + width;
-        for (int32_t k = 0; k < key_count; k++) {
-            const float *row = k_rows + k * stride;
-            for (int32_t i = 0; i < head_size; i++) keys[(int64_t)i * padded_keys + k] = row[i];
+        // Blocks of EK_LANES keys: their rows stay in the first cache, and each row of `keys` is written in one piece.
+        for (int32_t k0 = 0; k0 < key_count; k0 += EK_LANES) {
+            const int32_t end = k0 + EK_LANES < key_count ? k0 + EK_LANES : key_count;
+            for (int32_t i = 0; i < head_size; i++) {
+                for (int32_t k = k0; k < end; k++) keys[(int64_t)i * padded_keys + k] = k_rows[k * stride + i];
+            }
         }
         for (int32_t i = 0; i < head_size; i++) {
             for (int32_t k = key_count; k < padded_keys; k++) keys[(int64_t)i * padded_keys + k] = 0;

@@ -25,7 +25,8 @@ typedef struct ek_kernels {
     void (*layer_norm_f32)(float *rows, const float *gamma, const float *beta, float epsilon, int32_t row_count,
                            int32_t width);
     // scores: (row_count, stride), of which the first `count` ≥ 1 columns count; in place to exp(x - row maximum), row
-    // sums to sums: (row_count). A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to the next multiple of 32 are scratch; stride covers them.
+    // sums to sums: (row_count). A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
+    // the next multiple of 32 are scratch; stride covers them.
     void (*softmax_f32)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
     // One sequence, all heads. qkv: (query_count, 3·head_count·head_size), a row being q, k, v of all heads.
     // out: (query_count, head_count·head_size). Keys are rows 0..<key_count ≤ query_count; the rows behind them are
