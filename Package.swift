@@ -16,6 +16,7 @@ let settings: [SwiftSetting] =
 let package = Package(
     name: "ovenbird",
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -29,6 +30,7 @@ let package = Package(
     targets: [
         .target(name: "JSON", swiftSettings: settings),
         .target(name: "Embeddings", dependencies: ["JSON"], swiftSettings: settings),
+        .target(name: "Tokenization", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
         .target(name: "CKernels", linkerSettings: [.linkedLibrary("openblas"), .linkedLibrary("m")]),
         .target(name: "Inference", dependencies: ["CKernels", "Embeddings", "JSON"], swiftSettings: settings),
         .target(
@@ -52,8 +54,7 @@ let package = Package(
                 "Embeddings", "JSON", "Postgres",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            resources: [.embedInCode("Migrations")],
-            swiftSettings: settings),
+            resources: [.embedInCode("Migrations")], swiftSettings: settings),
         .target(
             name: "HTTPAPI",
             dependencies: [
@@ -68,8 +69,24 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "App",
+            dependencies: [
+                "Batching", "Embeddings", "HTTPAPI", "Inference", "JSON", "Postgres", "Storage", "Tokenization",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(name: "ovenbird", dependencies: ["App"], swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(name: "EmbeddingsTests", dependencies: ["Embeddings", "JSON"], swiftSettings: settings),
+        .testTarget(
+            name: "TokenizationTests", dependencies: ["Embeddings", "JSON", "Tokenization"], exclude: ["Golden"],
+            swiftSettings: settings),
         .testTarget(
             name: "InferenceTests", dependencies: ["CKernels", "Embeddings", "Inference", "JSON"],
             swiftSettings: settings),
@@ -83,12 +100,32 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres"], swiftSettings: settings),
         .testTarget(
-            name: "StorageTests",
-            dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
+            name: "StorageTests", dependencies: ["Embeddings", "JSON", "Postgres", "Storage"], swiftSettings: settings),
+        .testTarget(
+            name: "HTTPAPITests",
+            dependencies: [
+                "Embeddings", "HTTPAPI", "JSON",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests",
-            dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
+            name: "AppTests",
+            dependencies: [
+                "App",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
             swiftSettings: settings),
     ]
 )

@@ -10,11 +10,11 @@ package struct TextTokenizer: Sendable {
     package let maximumSequenceLength: Int
     package let paddingID: Int32
 
-    private let normalizer: BertNormalizer
+    let normalizer: BertNormalizer
     private let vocabulary: WordPieceVocabulary
     private let addedTokens: AddedTokens
     private let specialTokens: SpecialTokens
-    private let prompts: Prompts
+    let prompts: Prompts
     private let excludesPromptFromPooling: Bool
     /// Leading tokens of a prompted sequence that pooling leaves out, where it leaves any out.
     private var unpooledPrefixes: [TextRole: Int] = [:]

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Batching
+import Embeddings
+import Foundation
+import Inference
+import JSON
+
+/// `ovenbird bench`: one warm pass over a file of texts, tokenization included.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Times one warm pass over a file of texts: tokenize, batch, encode, pool.",
+        discussion: "Without --layout both layouts run, packed first; the figures at the top level are packed's.")
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var batching: BatchingOptions
+
+    @Option(help: "NDJSON lines {\"id\",\"text\"}, or one text a line; blank lines count as texts.")
+    var input: String
+
+    @Option(help: "Where the vectors of the first layout go, as little-endian float32 rows in input order.")
+    var output: String?
+
+    @Flag(help: "One JSON object on the last line of standard output.")
+    var json = false
+
+    func run() async throws {
+        var reader = try TextReader(path: input, blankLines: .keep)
+        let texts = try reader.rest().map(\.text)
+        guard !texts.isEmpty else { throw CommandFailure.failed("the input '\(input)' holds no text") }
+        let layouts = batching.layout.map { [$0] } ?? [.packed, .padded]
+        var passes: [Pass] = []
+        for layout in layouts {
+            let engine = try Engine(model: model, batching: batching.with(layout: layout))
+            let (pass, embeddings) = try await Self.time(texts, layout: layout, engine: engine)
+            if passes.isEmpty, let output { try Self.write(embeddings, to: output) }
+            passes.append(pass)
+            await engine.close()
+        }
+        if json {
+            print(Self.report(passes).serialized)
+        } else {
+            for pass in passes { print(pass.summary) }
+        }
+    }
+
+    /// What one timed pass measured.
+    struct Pass {
+        let layout: BatchLayout
+        let seconds: Double
+        let textCount: Int
+        let statistics: PassStatistics
+
+        var textsPerSecond: Double { Double(textCount) / seconds }
+        var tokensPerSecond: Double { Double(statistics.realTokenCount) / seconds }
+        var sequencesPerPass: Double { Double(textCount) / Double(max(1, statistics.passCount)) }
+
+        var summary: String {
+            """
+            \(layout.rawValue): \(textCount) texts, \(statistics.realTokenCount) tokens in \(Self.decimal(seconds, 2)) s: \
+            \(Self.decimal(textsPerSecond, 1)) texts/s, \(Self.decimal(tokensPerSecond, 0)) tokens/s, padding ratio \
+            \(Self.decimal(statistics.paddingRatio, 3)), \(Self.decimal(sequencesPerPass, 1)) sequences a pass
+            """
+        }
+
+        private static func decimal(_ value: Double, _ places: Int) -> String {
+            String(format: "%.\(places)f", value)
+        }
+
+        var json: JSONObject {
+            JSONObject([
+                "layout": .string(layout.rawValue), "seconds": .number(JSONNumber(seconds)),
+                "texts": .number(JSONNumber(textCount)), "tokens": .number(JSONNumber(statistics.realTokenCount)),
+                "texts_per_second": .number(JSONNumber(textsPerSecond)),
+                "tokens_per_second": .number(JSONNumber(tokensPerSecond)),
+                "padding_ratio": .number(JSONNumber(statistics.paddingRatio)),
+                "computed_tokens": .number(JSONNumber(statistics.computedTokenCount)),
+                "passes": .number(JSONNumber(statistics.passCount)),
+                "sequences_per_pass": .number(JSONNumber(sequencesPerPass)),
+            ])
+        }
+    }
+
+    private static func time(
+        _ texts: [String], layout: BatchLayout, engine: Engine
+    ) async throws -> (Pass, [Embedding]) {
+        let warmUp = EmbeddingRequest(inputs: texts.prefix(64).map { .text($0) }, lane: .bulk)
+        _ = try await engine.embedder.embed(warmUp)
+        let before = engine.statistics
+        let start = ContinuousClock.now
+        let request = EmbeddingRequest(inputs: texts.map { .text($0) }, lane: .bulk)
+        let embeddings = try await engine.embedder.embed(request)
+        let seconds = Double(seconds: ContinuousClock.now - start)
+        let statistics = engine.statistics - before
+        return (Pass(layout: layout, seconds: seconds, textCount: texts.count, statistics: statistics), embeddings)
+    }
+
+    private static func write(_ embeddings: [Embedding], to path: String) throws(CommandFailure) {
+        var file = try OutputFile(path: path)
+        for embedding in embeddings { try file.write(embedding.vector.values) }
+        try file.flush()
+    }
+
+    private static func report(_ passes: [Pass]) -> JSONValue {
+        var report = passes.first?.json ?? JSONObject()
+        var layouts = JSONObject()
+        for pass in passes { layouts[pass.layout.rawValue] = .object(pass.json) }
+        report["layouts"] = .object(layouts)
+        return .object(report)
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Postgres
+import Storage
+
+/// `ovenbird migrate`: brings the database's schema up to date.
+struct MigrateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate", abstract: "Brings the database's schema up to date, forward only.",
+        discussion: "Running it again, or from several places at once, is safe.")
+
+    @Option(help: "PostgreSQL 15 or newer with pgvector 0.7 or newer, as a libpq URL.")
+    var databaseUrl: String
+
+    @OptionGroup var log: LogOptions
+
+    func run() async throws {
+        log.bootstrap()
+        guard databaseUrl != "memory:" else {
+            throw CommandFailure.usage("--database-url memory: has no schema to migrate")
+        }
+        var options = DatabaseOptions()
+        options.databaseUrl = databaseUrl
+        var configuration = try options.configuration(url: databaseUrl)
+        configuration.maximumConnections = 1
+        let pool = PostgresPool(configuration: configuration)
+        let database = Database(pool: pool, migrates: true, logger: Logger(label: "ovenbird"))
+        guard case .ready = try await ready(database), let applied = try await database.migrate() else {
+            throw CommandFailure.failed("the database does not answer; nothing was changed that it did not confirm")
+        }
+        await pool.close()
+        print(applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+    }
+
+    private func ready(_ database: Database) async throws -> ServerCheck {
+        let check = await ServerCheck.runBeforeMigration(on: database.pool)
+        switch check {
+        case .ready: return check
+        case .outOfReach(let details): throw CommandFailure.failed("the database does not answer: \(details)")
+        case .refused(let reason): throw CommandFailure.failed(reason)
+        }
+    }
+}

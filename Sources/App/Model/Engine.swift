@@ -1,0 +1,66 @@
+import Batching
+import Embeddings
+import Inference
+import Tokenization
+
+/// The model and the threads that run it, as every command that embeds needs them.
+struct Engine: Sendable {
+    let embedder: BatchingEmbedder
+    let encoder: EncoderModel
+    let allowance: ProcessorAllowance
+    let threadCount: Int
+    let layout: BatchLayout
+    let configuration: BatchingConfiguration
+    let registry: PrometheusRegistry
+
+    var description: ModelDescription { embedder.model }
+
+    /// Reads the model and starts the compute threads.
+    ///
+    /// - Parameter maximumInputs: what one request may hold; nil for offline work.
+    init(model: ModelOptions, batching: BatchingOptions, maximumInputs: Int? = nil) throws(CommandFailure) {
+        let contents = try ModelFolder.load(model)
+        let allowance = ProcessorAllowance.current()
+        let threadCount = model.threads ?? allowance.threadCount
+        let configuration = batching.configuration(threadCount: threadCount, maximumInputs: maximumInputs)
+        let layout = batching.layout ?? .packed
+        let registry = PrometheusRegistry()
+        let limit = contents.description.maximumSequenceLength
+        let (encoder, tokenizer) = (contents.encoder, contents.tokenizer)
+        embedder = BatchingEmbedder(
+            model: contents.description, configuration: configuration,
+            metrics: BatchingMetrics(layout: layout, factory: registry), paddingID: tokenizer.paddingID,
+            tokenize: { input, role throws(TokenizationRefusal) in
+                switch input {
+                case .text(let text): return tokenizer.encode(text, role: role)
+                case .tokens(let ids):
+                    do throws(UnknownTokenID) {
+                        return try tokenizer.encode(tokenIDs: ids)
+                    } catch {
+                        throw TokenizationRefusal(tokenID: error.id)
+                    }
+                }
+            },
+            makeEncoder: {
+                EncoderModel.prepareComputeThread()
+                let workspace = encoder.makeWorkspace(
+                    maximumTokenCount: configuration.maximumPassTokens(sequenceLimit: limit),
+                    maximumSequenceLength: limit)
+                return { batch in encoder.encode(batch, layout: layout, workspace: workspace) }
+            })
+        self.encoder = encoder
+        self.allowance = allowance
+        self.threadCount = threadCount
+        self.layout = layout
+        self.configuration = configuration
+        self.registry = registry
+    }
+
+    /// What the compute threads have done since the start.
+    var statistics: PassStatistics { PassStatistics(registry) }
+
+    /// Ends the threads; there is no work left.
+    func close() async {
+        await embedder.shutDown(deadline: .now)
+    }
+}

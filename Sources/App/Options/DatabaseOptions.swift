@@ -1,0 +1,34 @@
+import ArgumentParser
+import Postgres
+
+/// Where documents and vectors are kept.
+struct DatabaseOptions: ParsableArguments {
+    @Option(
+        help: """
+            PostgreSQL 15 or newer with pgvector 0.7 or newer, as a libpq URL; memory: keeps documents in memory, for \
+            trying out. Without it there are embeddings only.
+            """)
+    var databaseUrl: String?
+
+    @Option(help: "Connections to PostgreSQL.")
+    var databaseConnections: Int = 8
+
+    @Option(help: "Milliseconds that PostgreSQL may take for one statement before the request is answered 503.")
+    var databaseTimeout: Int = 2_500
+
+    mutating func validate() throws {
+        try ServerOptions.check("--database-connections", databaseConnections, in: 1...1_000)
+        try ServerOptions.check("--database-timeout", databaseTimeout, in: 100...3_600_000)
+    }
+
+    func configuration(url: String) throws(CommandFailure) -> PostgresConfiguration {
+        do {
+            var configuration = try PostgresConfiguration(url: url)
+            configuration.maximumConnections = databaseConnections
+            configuration.commandTimeout = .milliseconds(databaseTimeout)
+            return configuration
+        } catch {
+            throw .usage("--database-url: \(error)")
+        }
+    }
+}

@@ -1,0 +1,62 @@
+package import ArgumentParser
+import JSON
+
+/// Every option is also an environment variable: `--max-num-seqs` is `OVENBIRD_MAX_NUM_SEQS`.
+///
+/// It holds by construction: the command's own list of options is asked, and each variable that is set joins the
+/// arguments as if it had been typed, unless its option was typed already. Values are checked where options are checked.
+package enum EnvironmentOptions {
+    package static let prefix = "OVENBIRD_"
+
+    /// The arguments with the environment's options added behind the subcommand's name.
+    package static func merged(
+        arguments: [String], environment: [String: String], root: any ParsableCommand.Type
+    ) throws -> [String] {
+        guard let place = arguments.firstIndex(where: { !$0.hasPrefix("-") }) else { return arguments }
+        let subcommand = root.configuration.subcommands.first { $0._commandName == arguments[place] }
+        guard let subcommand else { return arguments }
+        let typed = arguments.prefix { $0 != "--" }
+        var additions: [String] = []
+        for option in try options(of: subcommand) {
+            guard let value = environment[variable(for: option.name)], !value.isEmpty else { continue }
+            guard !typed.contains(where: { $0 == "--\(option.name)" || $0.hasPrefix("--\(option.name)=") }) else {
+                continue
+            }
+            guard option.isFlag else {
+                additions.append("--\(option.name)=\(value)")
+                continue
+            }
+            switch value.lowercased() {
+            case "1", "true", "yes", "on": additions.append("--\(option.name)")
+            case "0", "false", "no", "off": break
+            default:
+                throw ValidationError("\(variable(for: option.name)) is '\(value)'; it takes true or false")
+            }
+        }
+        return Array(arguments[...place]) + additions + Array(arguments[(place + 1)...])
+    }
+
+    static func variable(for option: String) -> String {
+        prefix + option.uppercased().split(separator: "-").joined(separator: "_")
+    }
+
+    private struct Option {
+        let name: String
+        let isFlag: Bool
+    }
+
+    private static func options(of command: any ParsableCommand.Type) throws -> [Option] {
+        // The argument parser describes a command only through this dump; the package's version is pinned.
+        let dump = try JSONValue(parsing: command._dumpHelp())
+        let arguments = dump.object?["command"]?.object?["arguments"]?.array ?? []
+        return arguments.compactMap { argument in
+            guard let argument = argument.object, let kind = argument["kind"]?.string, kind != "positional" else {
+                return nil
+            }
+            let names = argument["names"]?.array ?? []
+            let long = names.compactMap(\.object).first { $0["kind"] == "long" }?["name"]?.string
+            guard let long, long != "help", long != "version" else { return nil }
+            return Option(name: long, isFlag: kind == "flag")
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import ArgumentParser
+import HTTPAPI
+
+/// Where the server listens, who may use it, and what a request may hold.
+struct ServerOptions: ParsableArguments {
+    @Option(help: "Address to listen on. Anything but loopback needs an API key or --allow-anonymous.")
+    var host: String = "127.0.0.1"
+
+    @Option(help: "Port to listen on; 0 takes a free one, which the log names.")
+    var port: Int = 8080
+
+    @Option(
+        help: "File with the API keys that are accepted, one a line. OVENBIRD_API_KEY holds keys too, parted by commas."
+    )
+    var apiKeyFile: String?
+
+    @Flag(help: "Serve without an API key beyond loopback.")
+    var allowAnonymous = false
+
+    @Option(help: "Inputs that one embeddings request may hold.")
+    var maxInputs: Int = 2_048
+
+    @Option(help: "Bytes that the body of a JSON request may have.")
+    var maxBodyBytes: Int = 32 << 20
+
+    @Option(help: "Bytes that one line of an NDJSON body may have; the body as a whole has no limit.")
+    var maxLineBytes: Int = 1 << 20
+
+    @Option(help: "Connections at a time; more wait in the operating system's queue.")
+    var maxConnections: Int = 1_024
+
+    @Option(help: "Seconds in which a request's head and JSON body must have arrived, else 408.")
+    var bodyTimeout: Int = 30
+
+    @Option(help: "Seconds in which a client must take an answer that is ready.")
+    var responseTimeout: Int = 30
+
+    @Option(help: "Seconds that SIGTERM gives to what was admitted.")
+    var drainTimeout: Int = 25
+
+    mutating func validate() throws {
+        try Self.check("--port", port, in: 0...65_535)
+        try Self.check("--max-inputs", maxInputs, in: 1...1_000_000)
+        try Self.check("--max-body-bytes", maxBodyBytes, in: 1_024...(1 << 30))
+        try Self.check("--max-line-bytes", maxLineBytes, in: 1_024...(1 << 30))
+        try Self.check("--max-connections", maxConnections, in: 1...1_000_000)
+        try Self.check("--body-timeout", bodyTimeout, in: 1...86_400)
+        try Self.check("--response-timeout", responseTimeout, in: 1...86_400)
+        try Self.check("--drain-timeout", drainTimeout, in: 0...86_400)
+    }
+
+    static func check(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
+        guard range.contains(value) else {
+            throw ValidationError("\(name) is \(value); it takes \(range.lowerBound) to \(range.upperBound)")
+        }
+    }
+}
+
+extension ServerOptions {
+    func httpConfiguration(keys: [String]) -> HTTPConfiguration {
+        var configuration = HTTPConfiguration()
+        configuration.host = host
+        configuration.port = port
+        configuration.apiKeys = keys.map { Secret($0) }
+        configuration.maxInputs = maxInputs
+        configuration.maxBodyBytes = maxBodyBytes
+        configuration.maxLineBytes = maxLineBytes
+        configuration.maxConnections = maxConnections
+        configuration.bodyTimeout = .seconds(bodyTimeout)
+        configuration.responseTimeout = .seconds(responseTimeout)
+        return configuration
+    }
+}

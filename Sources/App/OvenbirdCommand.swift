@@ -1,0 +1,51 @@
+package import ArgumentParser
+import Foundation
+
+/// `ovenbird`: the root of all subcommands.
+package struct OvenbirdCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "ovenbird",
+        abstract: "Embeds text in length-grouped batches and keeps the vectors in PostgreSQL.",
+        discussion: """
+            Every option is also an environment variable: --max-num-seqs is OVENBIRD_MAX_NUM_SEQS. The command line wins.
+            Exit codes: 0 done, 1 failed, 64 wrong usage.
+            """,
+        version: Self.version,
+        subcommands: [
+            ServeCommand.self, EmbedCommand.self, TokenizeCommand.self, BenchCommand.self, MigrateCommand.self,
+        ])
+
+    package static let version = "0.1.0"
+
+    package init() {}
+
+    /// Runs the command that the arguments name and ends the process with its exit code.
+    package static func run(arguments: [String], environment: [String: String]) async {
+        do {
+            let merged = try EnvironmentOptions.merged(arguments: arguments, environment: environment, root: Self.self)
+            var command = try parseAsRoot(merged)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as CommandFailure {
+            FileHandle.standardError.write(Data("ovenbird: \(failure.message)\n".utf8))
+            Foundation.exit(failure.exitCode)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// An end that a subcommand chose: one line on standard error, and an exit code.
+struct CommandFailure: Error {
+    let message: String
+    let exitCode: Int32
+
+    /// The work could not be done.
+    static func failed(_ message: String) -> CommandFailure { CommandFailure(message: message, exitCode: 1) }
+
+    /// The options do not fit each other, or ask for what there is not.
+    static func usage(_ message: String) -> CommandFailure { CommandFailure(message: message, exitCode: 64) }
+}
