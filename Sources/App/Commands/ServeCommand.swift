@@ -71,9 +71,11 @@ struct ServeCommand: AsyncParsableCommand {
 }
 
 /// Keeps the compute threads until the server has answered what was admitted.
-private struct EngineService: Service {
+private struct EngineService: Service, CustomStringConvertible {
     let engine: Engine
     let drainTimeout: Duration
+
+    var description: String { "engine" }
 
     func run() async throws {
         try? await gracefulShutdown()  // cancelled: the threads end all the same

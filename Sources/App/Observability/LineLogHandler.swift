@@ -14,6 +14,8 @@ package struct LineLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
+    private static let timeFormat = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+
     private let format: Format
     private let label: String
     private let write: @Sendable (String) -> Void
@@ -40,7 +42,7 @@ package struct LineLogHandler: LogHandler {
         fields.merge(event.metadata ?? [:]) { $1 }
         if let error = event.error { fields["error"] = "\(error)" }
         let ordered = fields.sorted { $0.key < $1.key }
-        let time = Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
+        let time = Date().formatted(Self.timeFormat)
         switch format {
         case .text:
             let tail = ordered.map { " \($0.key)=\(Self.quotedIfNeeded("\($0.value)"))" }.joined()

@@ -63,8 +63,10 @@ struct Database: Sendable {
 }
 
 /// Asks a database that did not answer at the start until it does; ends the server where it then cannot be used.
-struct DatabaseGate: Service {
+struct DatabaseGate: Service, CustomStringConvertible {
     let database: Database
+
+    var description: String { "database gate" }
 
     func run() async throws {
         try await cancelWhenGracefulShutdown {
