@@ -36,6 +36,8 @@ struct ConnectionWatchTests {
         #expect(early == nil)
         let due = watch.expire(now: Self.time(75))
         #expect(due == .close)
+        let isOver = watch.next() == nil
+        #expect(isOver)
     }
 
     @Test func drippedHeadsAreRefused() {

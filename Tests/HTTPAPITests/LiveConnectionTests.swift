@@ -105,7 +105,7 @@ struct LiveConnectionTests {
     }
 
     @Test func idleConnectionsAreClosed() async throws {
-        try await withServer(configure: { $0.idleTimeout = .milliseconds(50) }) { server in
+        try await withServer(configure: { $0.idleTimeout = .milliseconds(500) }) { server in
             try await server.withConnection { connection in
                 #expect(await connection.isClosedByServer())
             }

@@ -25,6 +25,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        watch.close()
         alarm?.task.cancel()
         alarm = nil
     }

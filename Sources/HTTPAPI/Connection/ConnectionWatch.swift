@@ -60,6 +60,7 @@ package struct ConnectionWatch: ~Copyable {
     private var unansweredCount = 0
     private var sending: (since: NIODeadline, byteCount: Int)?
     private var lingeringSince: NIODeadline?
+    private var isClosed = false
     package private(set) var isQuiescing = false
 
     package init(limits: Limits, now: NIODeadline) {
@@ -123,6 +124,7 @@ package struct ConnectionWatch: ~Copyable {
 
     /// What happens when, if no event comes before.
     package func next() -> (deadline: NIODeadline, action: Action)? {
+        guard !isClosed else { return nil }
         if let since = lingeringSince { return (since + limits.linger, .close) }
         var next: (deadline: NIODeadline, action: Action)?
         func consider(_ deadline: NIODeadline, _ action: Action) {
@@ -151,8 +153,16 @@ package struct ConnectionWatch: ~Copyable {
     /// What is due, if anything is.
     package mutating func expire(now: NIODeadline) -> Action? {
         guard let next = next(), next.deadline <= now else { return nil }
-        reading = .failed
+        switch next.action {
+        case .refuse: reading = .failed
+        case .close: isClosed = true
+        }
         return next.action
+    }
+
+    /// The connection is gone; nothing has a deadline any more.
+    package mutating func close() {
+        isClosed = true
     }
 
     private static func time(for byteCount: Int, at rate: Int) -> TimeAmount {
