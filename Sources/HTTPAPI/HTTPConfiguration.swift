@@ -68,7 +68,8 @@ package struct HTTPConfiguration: Sendable {
 
     /// Whether only this machine can reach `host`.
     package var bindsLoopback: Bool {
-        host == "localhost" || host == "::1" || host == "[::1]" || host.hasPrefix("127.")
+        let isLoopbackIPv4 = host.hasPrefix("127.") && host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
+        return isLoopbackIPv4 || ["localhost", "::1", "[::1]"].contains(host)
     }
 }
 

@@ -60,6 +60,16 @@ struct AccessTests {
         #expect(try await API { $0.hostCheck = .never }.send(.get, "/livez", host: host).status == 200)
     }
 
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.9.9.9", true), ("localhost", true), ("::1", true), ("0.0.0.0", false), ("::", false),
+        ("127.example.com", false), ("192.168.0.1", false), ("", false),
+    ])
+    func loopbackIsRecognised(host: String, isLoopback: Bool) {
+        var configuration = HTTPConfiguration()
+        configuration.host = host
+        #expect(configuration.bindsLoopback == isLoopback)
+    }
+
     @Test func allowedHostsAreAnswered() async throws {
         let api = API { $0.allowedHosts = ["Proxy.Example"] }
         #expect(try await api.send(.get, "/livez", host: "proxy.example:443").status == 200)

@@ -186,7 +186,7 @@ struct LiveConnectionTests {
     }
 
     @Test func longStreamsFlowThrough() async throws {
-        let store = ListStore()
+        let store = FaultyStore()
         try await withServer(store: store) { server in
             _ = try await server.send("PUT /v1/collections/demo HTTP/1.1\r\nHost: localhost\r\n\r\n")
             // 80 MB through one connection; ten ids, so that the store stays small.

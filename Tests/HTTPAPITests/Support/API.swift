@@ -11,10 +11,10 @@ import NIOCore
 struct API {
     let service: HTTPService
     let embedder: HashEmbedder
-    let store: ListStore?
+    let store: FaultyStore?
 
     init(
-        embedder: HashEmbedder = HashEmbedder(), store: ListStore? = ListStore(),
+        embedder: HashEmbedder = HashEmbedder(), store: FaultyStore? = FaultyStore(),
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger = API.silent,
         configure: (inout HTTPConfiguration) -> Void = { _ in }
     ) {

@@ -8,7 +8,7 @@ import ServiceLifecycle
 
 /// The server on a port of 127.0.0.1 for the time of a closure.
 func withServer<Result: Sendable>(
-    embedder: HashEmbedder = HashEmbedder(), store: ListStore = ListStore(),
+    embedder: HashEmbedder = HashEmbedder(), store: FaultyStore = FaultyStore(),
     configure: (inout HTTPConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping (_ server: RunningServer) async throws -> Result
 ) async throws -> Result {
