@@ -116,20 +116,6 @@ let package = Package(
         .testTarget(
             name: "StorageTests", dependencies: ["Embeddings", "JSON", "Postgres", "Storage"], swiftSettings: settings),
         .testTarget(
-            name: "HTTPAPITests",
-            dependencies: [
-                "Embeddings", "HTTPAPI", "JSON",
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "MetricsTestKit", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
-            swiftSettings: settings),
-        .testTarget(
             name: "AppTests",
             dependencies: [
                 "App",
