@@ -86,7 +86,7 @@ BEGIN
         CREATE TABLE ovenbird.documents_%s (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             external_id text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(external_id) BETWEEN 1 AND 512),
-            -- Counts the versions of this row; 1 is the first.
+            -- Counts the versions of this row; 1 is the first. 0 only lives inside a writer's transaction.
             revision bigint NOT NULL DEFAULT 1,
             token_count int NOT NULL CHECK (token_count >= 0),
             truncated boolean NOT NULL,

@@ -37,117 +37,100 @@ extension PostgresDocumentStore {
 
 /// The writes of one call as the statements of one transaction.
 ///
-/// Rows are locked in the order of their ids, so that racing calls queue up behind each other instead of blocking each
-/// other for good; and a vector is only ever touched by who holds its document's lock, so text, metadata and vector come
-/// from one call. (New ids can still meet in two orders; the server then ends one call, and it is done again.)
+/// One statement takes every row's lock, in the order of the ids, as deletions do too: racing calls queue up behind each
+/// other and never block each other for good. A vector is only ever touched by who holds its document's lock, so text,
+/// metadata and vector come from one call.
+///
+/// Writes without an embedding go through the same statement, marked by revision 0. Such a row can be new only where its
+/// document was deleted in this very moment; it is taken out again before anyone sees it.
 private struct WriteBatch {
-    private struct Item {
-        let index: Int
-        let draft: DocumentDraft
-        let hash: [UInt8]
-        let metadata: JSONBText
-    }
-
-    private let items: [Item]
-    private let embedded: [(item: Item, embedding: Embedding)]
-    private let others: [Item]
+    private let drafts: [DocumentDraft]
+    private let embeddings: [Embedding?]
+    private let hashes: [[UInt8]]
+    private let metadata: [JSONBText]
 
     init(_ writes: [DocumentWrite]) {
-        items = writes.enumerated().map { index, write in
-            Item(
-                index: index, draft: write.draft, hash: write.draft.contentHash, metadata: write.draft.metadata.jsonb)
-        }
-        embedded = zip(items, writes).compactMap { item, write in write.embedding.map { (item, $0) } }
-        others = zip(items, writes).filter { $1.embedding == nil }.map(\.0)
+        drafts = writes.map(\.draft)
+        embeddings = writes.map(\.embedding)
+        hashes = writes.map(\.draft.contentHash)
+        metadata = writes.map(\.draft.metadata.jsonb)
     }
 
     func statements(on tables: CollectionTables) -> [PostgresStatement] {
-        var statements: [PostgresStatement] = []
-        if !others.isEmpty { statements.append(lockChanged(on: tables)) }
-        if !embedded.isEmpty { statements.append(upsertEmbedded(on: tables)) }
-        if !others.isEmpty { statements += [updateMetadata(on: tables), findUnchanged(on: tables)] }
-        return statements
+        let upsert = upsert(on: tables)
+        guard embeddings.contains(nil) else { return [upsert] }
+        return [upsert, removeUnembedded(from: tables), findUnchanged(in: tables)]
     }
 
     func outcomes(from results: [PostgresResult]) throws(PostgresError) -> [DocumentOutcome] {
-        var outcomes = items.map { _ in DocumentOutcome.needsEmbedding }
-        for (item, _) in embedded { outcomes[item.index] = .unchanged }
-        var results = results[...]
-        if !others.isEmpty { results.removeFirst() }
-        if !embedded.isEmpty {
-            for row in results.removeFirst() {
-                let isNew: Bool = try row.decode(1)
-                outcomes[embedded[try row.decode(0) - 1].item.index] = isNew ? .inserted : .updated
-            }
+        var outcomes = embeddings.map { $0 == nil ? DocumentOutcome.needsEmbedding : .unchanged }
+        if results.count > 2 {
+            for row in results[2] { outcomes[try row.decode(0) - 1] = .unchanged }
         }
-        if !others.isEmpty {
-            let updated = results.removeFirst()
-            for row in results.removeFirst() { outcomes[others[try row.decode(0) - 1].index] = .unchanged }
-            for row in updated { outcomes[others[try row.decode(0) - 1].index] = .updated }
+        for row in results[0] {
+            let position: Int = try row.decode(0)
+            switch try row.decode(1, as: Int.self) {
+            case 0: outcomes[position - 1] = .needsEmbedding
+            case 1: outcomes[position - 1] = .inserted
+            default: outcomes[position - 1] = .updated
+            }
         }
         return outcomes
     }
 
-    /// Where all writes bring an embedding, the upsert itself locks in order.
-    private func lockChanged(on tables: CollectionTables) -> PostgresStatement {
-        """
-        SELECT FROM \(sql: tables.documents) AS d JOIN \(sql: input(items)) ON i.id = d.external_id
-        WHERE d.content_sha256 <> i.hash OR d.metadata <> i.metadata
-        ORDER BY d.external_id FOR NO KEY UPDATE OF d
-        """
-    }
-
-    private func upsertEmbedded(on tables: CollectionTables) -> PostgresStatement {
-        let items = embedded.map(\.item)
-        let vectors = embedded.map { HalfVector(rounding: $0.embedding.vector) }
+    private func upsert(on tables: CollectionTables) -> PostgresStatement {
+        let vectors = embeddings.map { embedding in embedding.map { HalfVector(rounding: $0.vector) } }
         return """
             WITH input AS MATERIALIZED (
                 SELECT * FROM unnest(
-                    \(items.map(\.draft.id)), \(items.map(\.draft.text)), \(items.map(\.hash)),
-                    \(items.map(\.metadata)), \(embedded.map { Int32(clamping: $0.embedding.tokenCount) }),
-                    \(embedded.map(\.embedding.isTruncated)), \(sql: tables.vectorExtension.parameter(vectors))
+                    \(drafts.map(\.id)), \(drafts.map(\.text)), \(hashes), \(metadata),
+                    \(embeddings.map { Int32(clamping: $0?.tokenCount ?? 0) }),
+                    \(embeddings.map { $0?.isTruncated ?? false }), \(sql: tables.vectorExtension.parameter(vectors))
                 ) WITH ORDINALITY AS i (id, text, hash, metadata, token_count, truncated, embedding, position)
             ), written AS (
                 INSERT INTO \(sql: tables.documents) AS d
-                    (external_id, text, content_sha256, metadata, token_count, truncated)
-                SELECT id, text, hash, metadata, token_count, truncated FROM input ORDER BY id COLLATE "C"
+                    (external_id, text, content_sha256, metadata, token_count, truncated, revision)
+                SELECT i.id, i.text, i.hash, i.metadata, i.token_count, i.truncated, (i.embedding IS NOT NULL)::int
+                FROM input AS i
+                WHERE i.embedding IS NOT NULL OR EXISTS (
+                    SELECT FROM \(sql: tables.documents) AS d
+                    WHERE d.external_id = i.id AND d.content_sha256 = i.hash AND d.metadata <> i.metadata)
+                ORDER BY i.id COLLATE "C"
                 ON CONFLICT (external_id) DO UPDATE SET
-                    text = excluded.text, content_sha256 = excluded.content_sha256, metadata = excluded.metadata,
-                    token_count = excluded.token_count, truncated = excluded.truncated,
-                    revision = d.revision + 1, updated_at = now()
-                WHERE d.content_sha256 <> excluded.content_sha256 OR d.metadata <> excluded.metadata
+                    text = CASE excluded.revision WHEN 0 THEN d.text ELSE excluded.text END,
+                    content_sha256 = excluded.content_sha256,
+                    metadata = excluded.metadata,
+                    token_count = CASE excluded.revision WHEN 0 THEN d.token_count ELSE excluded.token_count END,
+                    truncated = CASE excluded.revision WHEN 0 THEN d.truncated ELSE excluded.truncated END,
+                    revision = d.revision + 1,
+                    updated_at = now()
+                WHERE CASE excluded.revision
+                    WHEN 0 THEN d.content_sha256 = excluded.content_sha256 AND d.metadata <> excluded.metadata
+                    ELSE d.content_sha256 <> excluded.content_sha256 OR d.metadata <> excluded.metadata END
                 RETURNING d.id, d.external_id, d.revision
             ), embedded AS (
                 INSERT INTO \(sql: tables.vectors) (document_id, embedding)
                 SELECT w.id, i.embedding FROM written AS w JOIN input AS i ON i.id = w.external_id
+                WHERE i.embedding IS NOT NULL
                 ON CONFLICT (document_id) DO UPDATE SET embedding = excluded.embedding
             )
-            SELECT i.position, w.revision = 1 FROM written AS w JOIN input AS i ON i.id = w.external_id
+            SELECT i.position, w.revision FROM written AS w JOIN input AS i ON i.id = w.external_id
             """
     }
 
-    private func updateMetadata(on tables: CollectionTables) -> PostgresStatement {
-        """
-        UPDATE \(sql: tables.documents) AS d
-        SET metadata = i.metadata, revision = d.revision + 1, updated_at = now()
-        FROM \(sql: input(others))
-        WHERE d.external_id = i.id AND d.content_sha256 = i.hash AND d.metadata <> i.metadata
-        RETURNING i.position
-        """
+    /// Those that the upsert made without a vector. Nobody else has seen them, and no finished row has revision 0.
+    private func removeUnembedded(from tables: CollectionTables) -> PostgresStatement {
+        let ids = zip(drafts, embeddings).filter { $1 == nil }.map(\.0.id)
+        return "DELETE FROM \(sql: tables.documents) AS d WHERE d.external_id = ANY (\(ids)) AND d.revision = 0"
     }
 
-    /// Those that the database now holds as they were sent, just updated or before.
-    private func findUnchanged(on tables: CollectionTables) -> PostgresStatement {
+    /// Those without an embedding that the database now holds as they were sent, just updated or before.
+    private func findUnchanged(in tables: CollectionTables) -> PostgresStatement {
         """
-        SELECT i.position FROM \(sql: tables.documents) AS d JOIN \(sql: input(others)) ON i.id = d.external_id
-        WHERE d.content_sha256 = i.hash AND d.metadata = i.metadata
-        """
-    }
-
-    private func input(_ items: [Item]) -> PostgresStatement {
-        """
-        unnest(\(items.map(\.draft.id)), \(items.map(\.hash)), \(items.map(\.metadata)))
-            WITH ORDINALITY AS i (id, hash, metadata, position)
+        SELECT i.position FROM \(sql: tables.documents) AS d
+        JOIN unnest(\(drafts.map(\.id)), \(hashes), \(metadata), \(embeddings.map { $0 != nil }))
+            WITH ORDINALITY AS i (id, hash, metadata, is_embedded, position) ON i.id = d.external_id
+        WHERE NOT i.is_embedded AND d.content_sha256 = i.hash AND d.metadata = i.metadata
         """
     }
 }

@@ -15,9 +15,10 @@ struct VectorExtension: Sendable, Equatable {
         return "\(BoundValue(postgresParameter: value))"
     }
 
-    func parameter(_ vectors: [HalfVector]) -> PostgresStatement {
+    /// A missing vector is NULL.
+    func parameter(_ vectors: [HalfVector?]) -> PostgresStatement {
         let array = PostgresArray(
-            elementOID: halfvecOID, arrayOID: halfvecArrayOID, elements: vectors.map(\.bytes))
+            elementOID: halfvecOID, arrayOID: halfvecArrayOID, elements: vectors.map { $0?.bytes })
         return "\(array)"
     }
 

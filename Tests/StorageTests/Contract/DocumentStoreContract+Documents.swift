@@ -149,5 +149,38 @@ extension StoreClaim {
                 #expect("\(marker % 20)" == hit.text)
             }
         },
+        StoreClaim("racing writes, new metadata and deletions all end, and leave whole documents") { store in
+            let collection = try await Sample.collection(in: store)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for worker in 0..<8 {
+                    group.addTask {
+                        var generator = SplitMix64(state: UInt64(worker))
+                        for _ in 0..<40 {
+                            let ids = (0..<60).map { "d\($0)" }.shuffled(using: &generator).prefix(20)
+                            if Int.random(in: 0..<4, using: &generator) == 0 {
+                                _ = try await store.deleteDocuments(.ids(Array(ids)), in: collection)
+                                continue
+                            }
+                            let writes = try ids.map { id in
+                                let text = Int.random(in: 0..<3, using: &generator)
+                                let metadata = #"{"m":\#(Int.random(in: 0..<3, using: &generator))}"#
+                                return Bool.random(using: &generator)
+                                    ? try Sample.write(id, "\(text)", metadata, vector: [Float(text), 1, 0, 0])
+                                    : try Sample.writeMetadata(id, "\(text)", metadata)
+                            }
+                            _ = try await store.write(writes, to: collection)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let request = SearchRequest(vector: EmbeddingVector([0, 1, 0, 0]), limit: 100, includesVectors: true)
+            let hits = try await store.search(request, in: collection)
+            #expect(try await store.documentCount(in: collection) == hits.count)
+            for hit in hits {
+                let first = try #require(hit.vector?.values.first)
+                #expect("\(Int(first))" == hit.text)
+            }
+        },
     ]
 }
