@@ -22,3 +22,9 @@ mkdir -p "$fetched" 2>/dev/null || true
 [[ -w $fetched ]] || die "$fetched cannot be written by $(id -un)"
 
 clone_hash=$(printf %s "$clone" | sha256sum | cut -c 1-12)
+
+# Whether a process of this shell's runs. One that ended but was not waited for yet does not.
+is_running() { # PID
+    local condition
+    read -r _ _ condition _ 2>/dev/null <"/proc/$1/stat" && [[ $condition != Z ]]
+}

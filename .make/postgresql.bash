@@ -113,7 +113,7 @@ launch_postgres() { # [SERVER OPTION...]
 
 await_postgres() { # fails if the server ends before it is ready; recovery after a crash may take its time
     while ! "$programs/pg_isready" --quiet --host "$sockets" --port 5432; do
-        [[ -d /proc/$postgres_pid ]] || return 1
+        is_running "$postgres_pid" || return 1
         sleep 0.05
     done
 }
@@ -130,7 +130,7 @@ stop_postgres() { # fast shutdown; a server that does not follow is stopped hard
     for signal in INT QUIT KILL; do
         kill -s "$signal" "$postgres_pid" 2>/dev/null || break
         for ((try = 0; try < 200; try++)); do
-            [[ -d /proc/$postgres_pid ]] || break 2
+            is_running "$postgres_pid" || break 2
             sleep 0.05
         done
     done
