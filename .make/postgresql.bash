@@ -47,10 +47,15 @@ database_url() { # DATABASE
 # For root, brings the programs to where the database's account can reach them.
 place_programs() {
     [[ $state != "$fetched" ]] || return 0
-    cmp -s "$fetched/postgresql/pinned-by" "$state/postgresql/pinned-by" && return
-    rm -rf "$state/postgresql" "$state/postgresql.partial"
-    cp -a "$fetched/postgresql" "$state/postgresql.partial"
-    mv "$state/postgresql.partial" "$state/postgresql"
+    (
+        # `make run` and `make test` may come here at the same time.
+        flock 8
+        if ! cmp -s "$fetched/postgresql/pinned-by" "$state/postgresql/pinned-by"; then
+            rm -rf "$state/postgresql" "$state/postgresql.partial"
+            cp -a "$fetched/postgresql" "$state/postgresql.partial"
+            mv "$state/postgresql.partial" "$state/postgresql"
+        fi
+    ) 8>"$fetched/fetch.lock"
 }
 
 create_cluster() { # [INITDB OPTION...]
@@ -63,7 +68,7 @@ create_cluster() { # [INITDB OPTION...]
     private_folder "$data.partial"
     # Access is the socket folder's mode: whoever reaches the socket owns the database. No locale of the machine is used.
     (cd / && "${become[@]}" --pdeathsig TERM -- "$programs/initdb" --pgdata "$data.partial" --username ovenbird \
-        --auth trust --encoding UTF8 --locale C --locale-provider builtin --builtin-locale C.UTF-8 "$@") >"$log" 2>&1 ||
+        --auth trust --encoding UTF8 --locale C --locale-provider builtin --builtin-locale C.UTF-8 "$@") >"$log" 2>&1 9>&- ||
         die "initdb failed: $(tail -n 1 "$log") (all of it in $log)"
     mv "$data.partial" "$data"
 }

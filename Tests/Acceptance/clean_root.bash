@@ -32,6 +32,7 @@ make_root() { # ROOT [PACKAGES, parted by commas]
         # A container's housekeeping belongs to its image.
         [[ $setting == */docker-* || $setting == */*packagekit || $setting == */*appstream ]] || cp "$setting" "$1/etc/apt/apt.conf.d/"
     done
+    echo '127.0.0.1 localhost' >"$1/etc/hosts"
     cp -n /usr/share/keyrings/*.gpg "$1/usr/share/keyrings/"
 }
 
@@ -54,6 +55,7 @@ enter_root() { # ROOT [NAME=VALUE...] -- COMMAND [ARGUMENT...]
         done
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
+        mount --rbind /sys "$root/sys"
         exec chroot "$root" env -i "$@"
     ' enter "$root" HOME="$HOME" USER=root LANG=C.UTF-8 "${settings[@]}" \
         PATH="$toolchain/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "${variables[@]}" "$@"
