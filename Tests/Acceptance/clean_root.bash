@@ -2,10 +2,7 @@
 # A fresh Debian root, and a way to run commands in it, as functions. They need root and debootstrap. The mirror, apt's,
 # git's and pip's settings are those of this machine; what else the root must see is named in BIND, paths parted by colons.
 
-machine_settings=(
-    /etc/apt/auth.conf.d /etc/gitconfig "$HOME/.gitconfig" /etc/pip.conf
-    /etc/ssl/certs/ca-certificates.crt /etc/resolv.conf
-)
+machine_settings=(/etc/apt/auth.conf.d /etc/gitconfig "$HOME/.gitconfig" /etc/pip.conf /etc/resolv.conf)
 # Settings that are folders' or files' names in other settings (a mirror that git's insteadOf or pip's find-links names).
 mapfile -t mirrors < <({
     git config --list --name-only 2>/dev/null | sed -n 's/^url\.\(\/.*\)\.insteadof$/\1/p'
@@ -32,6 +29,9 @@ make_root() { # ROOT [PACKAGES, parted by commas]
         # A container's housekeeping belongs to its image.
         [[ $setting == */docker-* || $setting == */*packagekit || $setting == */*appstream ]] || cp "$setting" "$1/etc/apt/apt.conf.d/"
     done
+    # The authorities that this machine trusts beyond Debian's own. Copied: a later step may upgrade ca-certificates.
+    cp -rL /usr/local/share/ca-certificates/. "$1/usr/local/share/ca-certificates/"
+    chroot "$1" update-ca-certificates >/dev/null 2>&1
     echo '127.0.0.1 localhost' >"$1/etc/hosts"
     cp -n /usr/share/keyrings/*.gpg "$1/usr/share/keyrings/"
 }
