@@ -20,9 +20,7 @@ struct MigrateCommand: AsyncParsableCommand {
         guard databaseUrl != "memory:" else {
             throw CommandFailure.usage("--database-url memory: has no schema to migrate")
         }
-        var options = DatabaseOptions()
-        options.databaseUrl = databaseUrl
-        var configuration = try options.configuration(url: databaseUrl)
+        var configuration = try configuration()
         configuration.maximumConnections = 1
         let pool = PostgresPool(configuration: configuration)
         let database = Database(pool: pool, migrates: true, logger: Logger(label: "ovenbird"))
@@ -31,6 +29,10 @@ struct MigrateCommand: AsyncParsableCommand {
         }
         await pool.close()
         print(applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+    }
+
+    private func configuration() throws(CommandFailure) -> PostgresConfiguration {
+        do { return try PostgresConfiguration(url: databaseUrl) } catch { throw .usage("--database-url: \(error)") }
     }
 
     private func ready(_ database: Database) async throws -> ServerCheck {
