@@ -4,7 +4,8 @@ import Testing
 
 /// A server that takes connections and never says a word, as a stopped one does.
 struct SilentServerTests {
-    @Test func aCallerIsTurnedAwayWithinFiveSeconds() async throws {
+    /// The limit is far above the deadlines, since the other tests keep every core busy; a hang would last for ever.
+    @Test func aCallerIsTurnedAwayAtItsDeadline() async throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(listener) }
         var address = sockaddr_in()
@@ -18,18 +19,20 @@ struct SilentServerTests {
         }
         try #require(status == 0)
         let port = UInt16(bigEndian: address.sin_port)
-        let pool = PostgresPool(
-            configuration: try PostgresConfiguration(url: "postgresql://u@127.0.0.1:\(port)/d?sslmode=disable"))
+        var configuration = try PostgresConfiguration(url: "postgresql://u@127.0.0.1:\(port)/d?sslmode=disable")
+        configuration.connectTimeout = .milliseconds(200)
+        configuration.acquireTimeout = .milliseconds(200)
+        let pool = PostgresPool(configuration: configuration)
         let start = ContinuousClock.now
         let error = await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1") }
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(10))
         guard case .unavailable = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         // An attempt that is under way does not hold up the end.
         await pool.close()
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(10))
     }
 }
 
