@@ -39,9 +39,9 @@ package struct OvenbirdCommand: AsyncParsableCommand {
 }
 
 /// An end that a subcommand chose: one line on standard error, and an exit code.
-struct CommandFailure: Error {
-    let message: String
-    let exitCode: Int32
+package struct CommandFailure: Error {
+    package let message: String
+    package let exitCode: Int32
 
     /// The work could not be done.
     static func failed(_ message: String) -> CommandFailure { CommandFailure(message: message, exitCode: 1) }

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Embeddings
-import JSON
+package import Embeddings
+package import JSON
 
 /// How `ovenbird embed` writes vectors.
-enum EmbeddingFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
+package enum EmbeddingFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
     /// `{"id","embedding":[…]}` lines, with `"truncated":true` where the text lost its end.
     case ndjson
     /// Little-endian float32, row-major, no header.
@@ -13,13 +13,13 @@ enum EmbeddingFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
 }
 
 /// Writes embeddings in the order in which they come.
-struct EmbeddingWriter: ~Copyable {
+package struct EmbeddingWriter: ~Copyable {
     private var file: OutputFile
     private let format: EmbeddingFormat
     private let dimensions: Int
     private var rowCount = 0
 
-    init(path: String, format: EmbeddingFormat, dimensions: Int) throws(CommandFailure) {
+    package init(path: String, format: EmbeddingFormat, dimensions: Int) throws(CommandFailure) {
         if format == .npy && path == "-" {
             throw .usage(
                 "--format npy needs --output FILE: its header holds the number of rows, which is known at the end")
@@ -32,7 +32,7 @@ struct EmbeddingWriter: ~Copyable {
         self.dimensions = dimensions
     }
 
-    mutating func write(id: JSONValue, embedding: Embedding) throws(CommandFailure) {
+    package mutating func write(id: JSONValue, embedding: Embedding) throws(CommandFailure) {
         rowCount += 1
         guard format == .ndjson else { return try file.write(embedding.vector.values) }
         var line: [UInt8] = []
@@ -49,7 +49,7 @@ struct EmbeddingWriter: ~Copyable {
         try file.write(line)
     }
 
-    mutating func finish() throws(CommandFailure) {
+    package mutating func finish() throws(CommandFailure) {
         try file.flush()
         if format == .npy { try file.overwriteStart(with: Self.npyHeader(rows: rowCount, columns: dimensions)) }
     }

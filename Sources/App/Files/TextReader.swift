@@ -1,17 +1,17 @@
 import Foundation
-import JSON
+package import JSON
 
 /// One text of an input file.
-struct TextLine: Sendable, Equatable {
+package struct TextLine: Sendable, Equatable {
     /// As the file gives it, a string or a number; else the line's 0-based number.
-    let id: JSONValue
-    let text: String
+    package let id: JSONValue
+    package let text: String
 }
 
 /// Reads texts line by line at bounded memory: NDJSON if the first line that is not blank is an object with `text`, else
 /// each line is a text.
-struct TextReader: ~Copyable {
-    enum BlankLines { case keep, skip }
+package struct TextReader: ~Copyable {
+    package enum BlankLines { case keep, skip }
 
     /// A longer line is refused.
     static let maximumLineByteCount = 64 << 20
@@ -28,7 +28,7 @@ struct TextReader: ~Copyable {
     private var format: Format?
 
     /// - Parameter path: `-` for standard input.
-    init(path: String, blankLines: BlankLines) throws(CommandFailure) {
+    package init(path: String, blankLines: BlankLines) throws(CommandFailure) {
         if path == "-" {
             file = .standardInput
         } else {
@@ -41,7 +41,7 @@ struct TextReader: ~Copyable {
     }
 
     /// The next text, nil at the end.
-    mutating func next() throws(CommandFailure) -> TextLine? {
+    package mutating func next() throws(CommandFailure) -> TextLine? {
         while let line = try nextLine() {
             let number = lineNumber
             lineNumber += 1
@@ -67,7 +67,7 @@ struct TextReader: ~Copyable {
     }
 
     /// Everything that is left.
-    mutating func rest() throws(CommandFailure) -> [TextLine] {
+    package mutating func rest() throws(CommandFailure) -> [TextLine] {
         var all: [TextLine] = []
         while let line = try next() { all.append(line) }
         return all
