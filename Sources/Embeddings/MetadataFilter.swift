@@ -27,7 +27,8 @@ package struct FieldPath: Sendable, Hashable {
 
     /// `"author.name"` names `name` inside `author`. Nil for an empty path or component, or one with a NUL.
     package init?(_ text: String) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        // By scalars: a dot and a combining mark after it are one `Character`.
+        let parts = text.unicodeScalars.split(separator: ".", omittingEmptySubsequences: false).map { String($0) }
         guard parts.allSatisfy({ !$0.isEmpty && !$0.utf8.contains(0) }) else { return nil }
         components = parts
     }

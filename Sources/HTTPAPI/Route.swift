@@ -34,7 +34,7 @@ enum Route: Equatable {
 
     private static func choices(_ path: String) throws(RequestError) -> [Choice] {
         var segments: [String] = []
-        for segment in path.split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
+        for segment in path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
             guard let text = PercentCoding.decode(segment, plus: .literal) else {
                 throw .invalidValue(field: nil, reason: "the path holds a broken percent-escape")
             }

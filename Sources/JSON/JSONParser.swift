@@ -71,7 +71,7 @@ private struct JSONParser {
     private mutating func parseObject() throws(JSONError) -> JSONValue {
         try descend()
         var object = JSONObject()
-        var places: [JSONKey: Int] = [:]
+        var places: [ExactText: Int] = [:]
         var malformation: JSONValue?
         skipWhiteSpace()
         if !take(UInt8(ascii: "}")) {
@@ -86,10 +86,10 @@ private struct JSONParser {
                 let value = try parseValue()
                 switch key {
                 case .text(let key):
-                    if let place = places[JSONKey(text: key)] {
+                    if let place = places[ExactText(key)] {
                         object.members[place].value = value
                     } else {
-                        places[JSONKey(text: key)] = object.members.count
+                        places[ExactText(key)] = object.members.count
                         object.members.append(JSONObject.Member(key: key, value: value))
                     }
                 case .malformed(let reason): malformation = .malformed(reason: "a key that \(reason)")

@@ -12,6 +12,20 @@ package enum JSONValue: Sendable, Equatable {
     /// A value that is JSON by its grammar but not Unicode text: a string, or an object with a key, that holds a lone
     /// surrogate or bytes that are not UTF-8. The associated text says which, and is safe to send to a client.
     case malformed(reason: String)
+
+    /// Strings and keys are compared by their scalars, numbers by value.
+    package static func == (left: JSONValue, right: JSONValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.number(let left), .number(let right)): left == right
+        case (.string(let left), .string(let right)): ExactText(left) == ExactText(right)
+        case (.array(let left), .array(let right)): left == right
+        case (.object(let left), .object(let right)): left == right
+        case (.malformed(let left), .malformed(let right)): left == right
+        default: false
+        }
+    }
 }
 
 /// A number as it was written, and the nearest double.
@@ -44,7 +58,7 @@ package struct JSONNumber: Sendable, Equatable {
 
 /// The members of a JSON object in the order they were written. Where a key comes twice, the last one counts.
 package struct JSONObject: Sendable, Equatable {
-    package struct Member: Sendable, Equatable {
+    package struct Member: Sendable {
         package let key: String
         package var value: JSONValue
     }
@@ -60,9 +74,9 @@ package struct JSONObject: Sendable, Equatable {
     package var isEmpty: Bool { members.isEmpty }
 
     package subscript(key: String) -> JSONValue? {
-        get { members.last { $0.key.isSameText(as: key) }?.value }
+        get { members.last { ExactText($0.key) == ExactText(key) }?.value }
         set {
-            members.removeAll { $0.key.isSameText(as: key) }
+            members.removeAll { ExactText($0.key) == ExactText(key) }
             if let newValue { members.append(Member(key: key, value: newValue)) }
         }
     }
@@ -77,25 +91,9 @@ package struct JSONObject: Sendable, Equatable {
     /// Two objects are equal where they hold the same members, in any order.
     package static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.members.count == right.members.count else { return false }
-        let values = Dictionary(right.members.map { (JSONKey(text: $0.key), $0.value) }, uniquingKeysWith: { $1 })
-        return left.members.allSatisfy { values[JSONKey(text: $0.key)] == $0.value }
+        let values = Dictionary(right.members.map { (ExactText($0.key), $0.value) }, uniquingKeysWith: { $1 })
+        return left.members.allSatisfy { values[ExactText($0.key)] == $0.value }
     }
-}
-
-/// A key that equals another where their scalars are the same (RFC 8259, 8.3). Swift's strings are equal already where
-/// they mean the same: "é" as one scalar and as two.
-struct JSONKey: Hashable {
-    let text: String
-
-    static func == (left: JSONKey, right: JSONKey) -> Bool { left.text.isSameText(as: right.text) }
-
-    func hash(into hasher: inout Hasher) {
-        for byte in text.utf8 { hasher.combine(byte) }
-    }
-}
-
-extension String {
-    fileprivate func isSameText(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 extension JSONValue {

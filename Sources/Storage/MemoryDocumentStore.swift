@@ -1,4 +1,5 @@
 package import Embeddings
+import JSON
 import Synchronization
 
 /// Collections in this process's memory, gone when it ends. A lock guards them; reads work on a snapshot outside it.

@@ -23,6 +23,10 @@ struct DomainTests {
         #expect(CollectionName(text) == nil)
     }
 
+    @Test func aDotPartsFieldsWhateverMarksFollowIt() {
+        #expect(FieldPath("a.\u{301}b")?.components.map { Array($0.utf8) } == [[0x61], [0xCC, 0x81, 0x62]])
+    }
+
     @Test(arguments: ["", ".", "a.", ".a", "a..b", "a\0"])
     func refusesFieldPaths(text: String) {
         #expect(FieldPath(text) == nil)

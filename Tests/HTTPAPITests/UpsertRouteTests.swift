@@ -100,6 +100,14 @@ struct UpsertRouteTests {
         #expect(try await apart.send(.get, "/v1/collections/demo/documents/a").object["text"] == "new")
     }
 
+    @Test func spellingsOfOneLetterAreTwoDocuments() async throws {
+        let answer = try await api.upsert(#"{"id":"caf\u00e9","text":"one"},{"id":"cafe\u0301","text":"two"}"#)
+        #expect(answer.count("inserted") == 2 && answer.count("superseded") == 0)
+        for (path, text) in [("caf%C3%A9", "one"), ("cafe%CC%81", "two")] {
+            #expect(try await api.send(.get, "/v1/collections/demo/documents/\(path)").object["text"] == .string(text))
+        }
+    }
+
     @Test func integerIDsAreText() async throws {
         #expect(try await api.upsert(#"{"id":5,"text":"five"}"#).count("inserted") == 1)
         #expect(try await api.send(.get, "/v1/collections/demo/documents/5").object["id"] == "5")

@@ -47,6 +47,16 @@ struct JSONParserTests {
         #expect(try JSONValue(parsing: #"{"a":1,"b":2,"a":3}"#).serialized == #"{"a":3,"b":2}"#)
     }
 
+    @Test func spellingsOfOneLetterAreTwoKeysAndTwoValues() throws {
+        let text = #"{"é":1,"e\#u{301}":2}"#
+        var object = try #require(JSONValue(parsing: text).object)
+        #expect(object["\u{E9}"] == 1 && object["e\u{301}"] == 2)
+        object["\u{E9}"] = 3
+        #expect(JSONValue.object(object).serialized == #"{"e\#u{301}":2,"é":3}"#)
+        #expect(JSONValue.string("\u{E9}") != .string("e\u{301}"))
+        #expect(JSONObject(["\u{E9}": 1]) != JSONObject(["e\u{301}": 1]))
+    }
+
     @Test func errorsNameTheByte() {
         #expect(throws: JSONError(message: "expected ',' or ']'", offset: 4)) { try JSONValue(parsing: "[12 3]") }
     }

@@ -120,10 +120,10 @@ struct QueryItems {
     private(set) var items: [(name: String, value: String)] = []
 
     init(_ query: String?) throws(RequestError) {
-        for part in (query ?? "").split(separator: "&") {
-            let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for part in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
+            let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentCoding.decode(halves[0], plus: .space),
-                let value = PercentCoding.decode(halves.count > 1 ? halves[1] : "", plus: .space)
+                let value = PercentCoding.decode(halves.count > 1 ? halves[1] : "".utf8[...], plus: .space)
             else {
                 throw .invalidValue(field: nil, reason: "the query holds a broken percent-escape")
             }

@@ -72,17 +72,17 @@ struct Upsert {
         guard let last = chunk.last else { return }
         var drafts: [DocumentDraft] = []
         var origins: [Int] = []
-        var places: [String: Int] = [:]
+        var places: [ExactText: Int] = [:]
         var supersededCount = 0
         for entry in chunk {
             guard case .success(let draft) = entry.content else { continue }
-            if let place = places[draft.id] {
+            if let place = places[ExactText(draft.id)] {
                 // The last of an id wins, as it would in two chunks.
                 drafts[place] = draft
                 origins[place] = entry.index
                 supersededCount += 1
             } else {
-                places[draft.id] = drafts.count
+                places[ExactText(draft.id)] = drafts.count
                 drafts.append(draft)
                 origins.append(entry.index)
             }

@@ -7,10 +7,11 @@ enum PercentCoding {
         case space
     }
 
-    /// Nil for an escape that is none, and for bytes that are not UTF-8.
-    static func decode(_ text: some StringProtocol, plus: Plus) -> String? {
+    /// Takes UTF-8, since a `Character` may hold a separator and what follows it. Nil for an escape that is none, and for
+    /// bytes that are not UTF-8.
+    static func decode(_ text: some Sequence<UInt8>, plus: Plus) -> String? {
         var bytes: [UInt8] = []
-        var iterator = text.utf8.makeIterator()
+        var iterator = text.makeIterator()
         while let byte = iterator.next() {
             switch byte {
             case UInt8(ascii: "%"):
