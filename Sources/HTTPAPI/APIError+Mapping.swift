@@ -38,6 +38,8 @@ extension APIError {
         case .malformedRequest:
             self.init(
                 .badRequest, code: "malformed_request", "this is not an HTTP/1.1 request, or its head is too large")
+        case .hostNotSingle:
+            self.init(.badRequest, code: "malformed_request", "an HTTP/1.1 request carries exactly one Host header")
         case .keyMissing:
             self.init(
                 .unauthorized, code: "invalid_api_key",

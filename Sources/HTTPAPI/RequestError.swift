@@ -14,6 +14,8 @@ enum RequestError: Error {
     case bodyIncomplete
     case headTimedOut
     case malformedRequest
+    /// HTTP/1.1 asks for exactly one `Host`.
+    case hostNotSingle
     case keyMissing
     case keyWrong
     case hostRefused(String)

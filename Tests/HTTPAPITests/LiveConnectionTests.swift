@@ -149,6 +149,7 @@ struct LiveConnectionTests {
 
     @Test(arguments: [
         "NONSENSE\r\n\r\n", "GET /livez HTTP/9.9\r\n\r\n", "POST /v1/embeddings HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        "GET /livez HTTP/1.1\r\n\r\n", "GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
         "GET /livez HTTP/1.1\r\nbad header\r\n\r\n",
         "GET / HTTP/1.1\r\nX: \(String(repeating: "x", count: 200_000))\r\n\r\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nhello",
@@ -159,6 +160,17 @@ struct LiveConnectionTests {
             #expect(answer.status == 400)
             #expect(answer.code == "malformed_request")
             #expect(answer.head.contains("X-Request-Id: "))
+        }
+    }
+
+    @Test(arguments: ["", "Connection: keep-alive\r\n", "Host: localhost\r\n"])
+    func anOldClientsConnectionEndsWithTheAnswer(header: String) async throws {
+        try await withServer { server in
+            try await server.withConnection { connection in
+                try await connection.write("GET /livez HTTP/1.0\r\n\(header)\r\n")
+                #expect(try await connection.readAnswer().status == 200)
+                #expect(await connection.isClosedByServer())
+            }
         }
     }
 

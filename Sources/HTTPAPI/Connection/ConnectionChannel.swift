@@ -3,6 +3,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
 import Synchronization
 
 /// One client's connection: reads requests, has them answered one after the other, notices when the client is gone.
@@ -29,7 +30,12 @@ struct ConnectionChannel: ServerChildChannel {
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        pipeline.setup(channel: channel, logger: logger)
+        pipeline.setup(channel: channel, logger: logger).flatMapThrowing { connection in
+            let pipeline = channel.pipeline.syncOperations
+            let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
+            try pipeline.addHandler(RequestHeadRules(), position: .before(codec))
+            return connection
+        }
     }
 
     func handle(value connection: Value, logger: Logger) async {
