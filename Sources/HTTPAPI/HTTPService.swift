@@ -8,7 +8,7 @@ import NIOPosix
 import ServiceLifecycle
 
 /// The HTTP server: listens until it is told to stop, then takes no more connections and finishes the requests it has.
-package struct HTTPService: Service {
+package struct HTTPService: Service, CustomStringConvertible {
     private let configuration: HTTPConfiguration
     private let endpoints: Endpoints
     private let logger: Logger
@@ -35,6 +35,9 @@ package struct HTTPService: Service {
             metrics: instruments, readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
             clock: ContinuousClock())
     }
+
+    /// What logs call the service; its members hold the configuration.
+    package var description: String { "HTTP server" }
 
     /// - Throws: where the address cannot be bound.
     package func run() async throws {

@@ -37,6 +37,10 @@ struct AccessTests {
         #expect(try await guarded.send(.get, "/v1/models").status == 401)
     }
 
+    @Test func aLoggedServiceShowsNothingOfItself() {
+        #expect("\(guarded.service)" == "HTTP server")
+    }
+
     @Test func secretsAreNeverDescribed() {
         let secret = Secret("hidden-value")
         var dumped = ""
