@@ -44,9 +44,9 @@ package struct HTTPConfiguration: Sendable {
     package var bodyPatience = Duration.seconds(10)
     /// Bytes a second; a client that sends slower is answered 408.
     package var minimumBodyRate = 1_024
-    /// For a client to take a whole answer, beyond what `minimumResponseRate` allows.
+    /// For a client to take the rest of an answer, or of a long one as much as `minimumResponseRate` asks for.
     package var responseTimeout = Duration.seconds(30)
-    /// Bytes a second; a client that reads slower is disconnected.
+    /// Bytes a second, in each `responseTimeout`; a client that reads slower, or stops, is disconnected.
     package var minimumResponseRate = 64 << 10
     /// For a connection without a request; above the 60 s that load balancers keep theirs.
     package var idleTimeout = Duration.seconds(75)

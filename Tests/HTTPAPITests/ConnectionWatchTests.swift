@@ -91,21 +91,37 @@ struct ConnectionWatchTests {
         #expect(!hasDeadline)
     }
 
-    @Test func slowReadersAreClosedByTheSizeOfTheirAnswer() {
+    @Test func readersMustKeepTakingTheirAnswer() {
         var watch = Self.makeWatch()
         watch.receivedHead(isStream: false, now: Self.time(0))
         watch.receivedEnd(now: Self.time(0))
-        watch.beganResponse(now: Self.time(5))
-        watch.wroteResponse(byteCount: 4_000)
-        Self.expect(watch, 29, .close)
-        watch.flushedResponse(endsConnection: false, now: Self.time(8))
-        Self.expect(watch, 83, .close)
+        watch.wroteResponse(byteCount: 1_000_000, now: Self.time(5))
+        Self.expect(watch, 25, .close)
+        // Less than the rate asks for: no time is won.
+        watch.handedOverResponse(byteCount: 19_999, now: Self.time(6))
+        Self.expect(watch, 25, .close)
+        watch.handedOverResponse(byteCount: 1, now: Self.time(24))
+        Self.expect(watch, 44, .close)
+        watch.handedOverResponse(byteCount: 980_000, now: Self.time(30))
+        watch.flushedResponse(endsConnection: false, now: Self.time(30))
+        Self.expect(watch, 105, .close)
+    }
+
+    @Test func aStalledAnswerHasADeadlineBehindAFinishedOne() {
+        var watch = Self.makeWatch()
+        for _ in 0..<2 {
+            watch.receivedHead(isStream: false, now: Self.time(0))
+            watch.receivedEnd(now: Self.time(0))
+            watch.wroteResponse(byteCount: 100, now: Self.time(1))
+        }
+        watch.handedOverResponse(byteCount: 100, now: Self.time(2))
+        watch.flushedResponse(endsConnection: false, now: Self.time(2))
+        Self.expect(watch, 21, .close)
     }
 
     @Test func endedConnectionsLingerShortly() {
         var watch = Self.makeWatch()
         watch.receivedHead(isStream: false, now: Self.time(0))
-        watch.beganResponse(now: Self.time(1))
         watch.flushedResponse(endsConnection: true, now: Self.time(1))
         Self.expect(watch, 3, .close)
     }
@@ -121,7 +137,6 @@ struct ConnectionWatchTests {
         #expect(!closesBusy)
         let hasDeadline = busy.next() != nil
         #expect(!hasDeadline)
-        busy.beganResponse(now: Self.time(9))
         busy.flushedResponse(endsConnection: false, now: Self.time(9))
         Self.expect(busy, 11, .close)
     }

@@ -32,7 +32,7 @@ struct ServerOptions: ParsableArguments {
     @Option(help: "Seconds in which a request's head and JSON body must have arrived, else 408.")
     var bodyTimeout: Int = 30
 
-    @Option(help: "Seconds in which a client must take an answer that is ready.")
+    @Option(help: "Seconds in which a client must take the rest of an answer, or 64 KiB for each of them.")
     var responseTimeout: Int = 30
 
     @Option(help: "Seconds that SIGTERM gives to what was admitted.")

@@ -11,6 +11,9 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
+    /// Bytes of an answer's body that are written as one: how finely its progress is seen.
+    private static let sliceSize = 64 << 10
+
     private var watch: ConnectionWatch
     private var alarm: (time: NIODeadline, task: Scheduled<Void>)?
     private var sawPart = false
@@ -65,21 +68,34 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(var head):
             if watch.isQuiescing { head.headerFields[.connection] = "close" }
             responseEndsConnection = head.headerFields[.connection] == "close"
-            watch.beganResponse(now: .now())
-            context.write(wrapOutboundOut(.head(head)), promise: promise)
-        case .body(let buffer):
-            watch.wroteResponse(byteCount: buffer.readableBytes)
-            context.write(data, promise: promise)
-        case .end:
+            write(.head(head), byteCount: 1, context, promise)
+        case .body(var buffer):
+            while buffer.readableBytes > Self.sliceSize, let slice = buffer.readSlice(length: Self.sliceSize) {
+                write(.body(slice), byteCount: slice.readableBytes, context, nil)
+            }
+            write(.body(buffer), byteCount: buffer.readableBytes, context, promise)
+        case .end(let trailers):
             let promise = promise ?? context.eventLoop.makePromise(of: Void.self)
             let endsConnection = responseEndsConnection
+            write(.end(trailers), byteCount: 1, context, promise)
             promise.futureResult.assumeIsolated().whenSuccess {
                 self.watch.flushedResponse(endsConnection: endsConnection, now: .now())
                 self.setAlarm(context)
             }
-            context.write(data, promise: promise)
         }
         setAlarm(context)
+    }
+
+    /// - Parameter byteCount: what the part counts for in the response's progress.
+    private func write(
+        _ part: HTTPResponsePart, byteCount: Int, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?
+    ) {
+        let promise = promise ?? context.eventLoop.makePromise(of: Void.self)
+        watch.wroteResponse(byteCount: byteCount, now: .now())
+        promise.futureResult.assumeIsolated().whenSuccess {
+            self.watch.handedOverResponse(byteCount: byteCount, now: .now())
+        }
+        context.write(wrapOutboundOut(part), promise: promise)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

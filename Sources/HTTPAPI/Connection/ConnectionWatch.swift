@@ -3,7 +3,7 @@ package import NIOCore
 /// What a connection may still take its time for. Pure: events in, the next deadline out, time as argument.
 ///
 ///     reading:  idle ──bytes──► head ──head──► body ──end──► idle       can go to failed from head and body
-///     sending:  nothing ──response──► sending ──flushed──► nothing, or lingering where the connection ends
+///     sending:  nothing ──written──► sending ──all handed over──► nothing, or lingering where the connection ends
 package struct ConnectionWatch: ~Copyable {
     package struct Limits: Sendable {
         var head: TimeAmount
@@ -15,6 +15,11 @@ package struct ConnectionWatch: ~Copyable {
         var minimumResponseRate: Int
         var idle: TimeAmount
         var linger: TimeAmount
+
+        /// What a client must take within each `response`.
+        var responseWindowByteCount: Int {
+            Int(Double(minimumResponseRate) * Double(response.nanoseconds) / 1e9)
+        }
 
         package init(_ configuration: HTTPConfiguration) {
             head = TimeAmount(configuration.headTimeout)
@@ -55,10 +60,18 @@ package struct ConnectionWatch: ~Copyable {
         var waitingSince: NIODeadline?
     }
 
+    /// Bytes of responses that were written and that the system has not taken yet, for the client takes none from it.
+    private struct Sending {
+        var byteCount: Int
+        /// Within one window as much is taken as the rate asks for, or everything that is left.
+        var windowStart: NIODeadline
+        var windowByteCount = 0
+    }
+
     private let limits: Limits
     private var reading: Reading
     private var unansweredCount = 0
-    private var sending: (since: NIODeadline, byteCount: Int)?
+    private var sending: Sending?
     private var lingeringSince: NIODeadline?
     private var isClosed = false
     package private(set) var isQuiescing = false
@@ -97,18 +110,27 @@ package struct ConnectionWatch: ~Copyable {
         reading = .idle(since: now)
     }
 
-    package mutating func beganResponse(now: NIODeadline) {
-        sending = (now, 0)
-    }
-
-    package mutating func wroteResponse(byteCount: Int) {
+    package mutating func wroteResponse(byteCount: Int, now: NIODeadline) {
+        guard byteCount > 0 else { return }
+        if sending == nil { sending = Sending(byteCount: 0, windowStart: now) }
         sending?.byteCount += byteCount
     }
 
-    /// The last byte of a response was handed to the system.
+    /// The system has taken bytes that were written.
+    package mutating func handedOverResponse(byteCount: Int, now: NIODeadline) {
+        guard var sending else { return }
+        sending.byteCount -= byteCount
+        sending.windowByteCount += byteCount
+        if sending.windowByteCount >= limits.responseWindowByteCount {
+            sending.windowStart = now
+            sending.windowByteCount = 0
+        }
+        self.sending = sending.byteCount > 0 ? sending : nil
+    }
+
+    /// The last byte of a response was handed over.
     package mutating func flushedResponse(endsConnection: Bool, now: NIODeadline) {
         unansweredCount -= 1
-        sending = nil
         if endsConnection || (isQuiescing && unansweredCount <= 0) {
             lingeringSince = now
         } else if case .idle = reading {
@@ -131,10 +153,7 @@ package struct ConnectionWatch: ~Copyable {
             if let earlier = next, earlier.deadline <= deadline { return }
             next = (deadline, action)
         }
-        if let sending {
-            let allowance = Self.time(for: sending.byteCount, at: limits.minimumResponseRate)
-            consider(sending.since + limits.response + allowance, .close)
-        }
+        if let sending { consider(sending.windowStart + limits.response, .close) }
         switch reading {
         case .idle(let since):
             if unansweredCount <= 0 { consider(since + limits.idle, .close) }
