@@ -53,12 +53,14 @@ struct ServeCommand: AsyncParsableCommand {
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })
         // Services stop in the reverse of this order: the server first, then what it uses.
-        var services: [any Service] = [EngineService(engine: engine, drainTimeout: .seconds(server.drainTimeout))]
+        var services: [any Service] = [EngineService(engine: engine)]
         if let gate = storage.gate { services.append(gate) }
-        services.append(http)
+        services.append(
+            ServingService(http: http, engine: engine, drainTimeout: .seconds(server.drainTimeout), logger: logger))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        configuration.maximumGracefulShutdownDuration = .seconds(server.drainTimeout + 2)
+        // Behind the drain's own end, for answers that say so to be taken.
+        configuration.maximumGracefulShutdownDuration = .seconds(server.drainTimeout) + .seconds(3)
         do {
             try await ServiceGroup(configuration: configuration).run()
         } catch let failure as CommandFailure {
@@ -70,15 +72,41 @@ struct ServeCommand: AsyncParsableCommand {
     }
 }
 
-/// Keeps the compute threads until the server has answered what was admitted.
-private struct EngineService: Service, CustomStringConvertible {
+/// The server, and what ends its work when a shutdown has lasted long enough: from then on the embedder answers what is
+/// left, and what comes, with `.shuttingDown`.
+private struct ServingService: Service, CustomStringConvertible {
+    let http: HTTPService
     let engine: Engine
     let drainTimeout: Duration
+    let logger: Logger
+
+    var description: String { http.description }
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Both are cancelled once the server has ended: then nothing is left.
+                do {
+                    try await gracefulShutdown()
+                    try await Task.sleep(for: drainTimeout)
+                } catch { return }
+                let finishedAll = await engine.embedder.shutDown(deadline: .now)
+                if !finishedAll { logger.warning("The drain timeout is over; unfinished requests are refused") }
+            }
+            try await http.run()
+            group.cancelAll()
+        }
+    }
+}
+
+/// Keeps the compute threads until the server has answered its requests.
+private struct EngineService: Service, CustomStringConvertible {
+    let engine: Engine
 
     var description: String { "engine" }
 
     func run() async throws {
         try? await gracefulShutdown()  // cancelled: the threads end all the same
-        await engine.embedder.shutDown(deadline: .now + drainTimeout)
+        await engine.close()
     }
 }
