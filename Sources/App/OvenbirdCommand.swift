@@ -30,7 +30,7 @@ package struct OvenbirdCommand: AsyncParsableCommand {
                 try command.run()
             }
         } catch let failure as CommandFailure {
-            FileHandle.standardError.write(Data("ovenbird: \(failure.message)\n".utf8))
+            FileHandle.standardError.writeOrLose("ovenbird: \(failure.message)\n")
             Foundation.exit(failure.exitCode)
         } catch {
             exit(withError: error)

@@ -120,7 +120,9 @@ def main():
     options = parser.parse_args()
     verdict = Verdict("shutdown")
     check_patient(options, verdict)
-    half_body = f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: 1000\r\n\r\n{{"
+    half_body = (
+        f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: 1000\r\n\r\n{{"
+    )
     seconds = [check_short(options, verdict, sent) for sent in (b"", half_body.encode())]
     dropped = check_lost_client(options, verdict)
     return verdict.finish(seconds_beyond_sigterm=seconds, dropped_texts=int(dropped), texts=len(LONG_WORK))

@@ -1,4 +1,5 @@
 import App
+import Foundation
 import Logging
 import Synchronization
 import Testing
@@ -22,6 +23,13 @@ struct LineLogHandlerTests {
 
     @Test func textIsOneLineWithQuotedValues() throws {
         #expect(try line(.text).hasSuffix(" info Listening port=8080 request_id=\"r 1\"\n"))
+    }
+
+    @Test func linesThatNobodyReadsAreLost() throws {
+        signal(SIGPIPE, SIG_IGN)  // as a server does
+        let pipe = Pipe()
+        try pipe.fileHandleForReading.close()
+        pipe.fileHandleForWriting.writeOrLose("line\n")
     }
 
     @Test func jsonIsOneObjectALine() throws {

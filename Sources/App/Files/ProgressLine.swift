@@ -35,7 +35,7 @@ struct ProgressLine {
     }
 
     private func write(_ line: String) {
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+        FileHandle.standardError.writeOrLose("\r\u{1B}[K\(line)")
     }
 }
 

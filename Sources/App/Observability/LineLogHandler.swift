@@ -23,7 +23,7 @@ package struct LineLogHandler: LogHandler {
     /// - Parameter write: takes a whole line, its newline included; lines may come from any thread.
     package init(
         label: String, level: Logger.Level, format: Format,
-        write: @escaping @Sendable (String) -> Void = { FileHandle.standardError.write(Data($0.utf8)) }
+        write: @escaping @Sendable (String) -> Void = { FileHandle.standardError.writeOrLose($0) }
     ) {
         self.label = label
         logLevel = level

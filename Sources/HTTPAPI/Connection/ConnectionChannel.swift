@@ -6,6 +6,14 @@ import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 import Synchronization
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
 /// One client's connection: reads requests, has them answered one after the other, notices when the client is gone.
 ///
 ///     reader ──requests──► responder ──responses──► writer        three tasks; the reader is the parent
@@ -34,6 +42,8 @@ struct ConnectionChannel: ServerChildChannel {
             let pipeline = channel.pipeline.syncOperations
             let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
             try pipeline.addHandler(RequestHeadRules(), position: .before(codec))
+            // The system takes an answer as the client does, and not in megabytes: its progress is seen while it is slow.
+            try channel.syncOptions?.setOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: 128 << 10)
             return connection
         }
     }
