@@ -7,7 +7,8 @@
 # programs, data and socket lie in a folder of their own, found by the clone's path. `nobody` is on every Debian and Ubuntu.
 if ((EUID == 0)); then
     state=/var/lib/ovenbird-$(printf %s "$clone" | sha256sum | cut -c 1-12)
-    mkdir -p "$state" || die "$state cannot be made"
+    # Whatever the umask: the account must pass through.
+    install -d -m 0755 "$state" || die "$state cannot be made"
     database_account=nobody
     become=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
 else
@@ -53,6 +54,7 @@ place_programs() {
         if ! cmp -s "$fetched/postgresql/pinned-by" "$state/postgresql/pinned-by"; then
             rm -rf "$state/postgresql" "$state/postgresql.partial"
             cp -a "$fetched/postgresql" "$state/postgresql.partial"
+            chmod -R a+rX "$state/postgresql.partial"
             mv "$state/postgresql.partial" "$state/postgresql"
         fi
     ) 8>"$fetched/fetch.lock"
