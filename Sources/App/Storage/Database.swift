@@ -69,13 +69,17 @@ struct DatabaseGate: Service, CustomStringConvertible {
     var description: String { "database gate" }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
-            repeat {
-                try await Task.sleep(for: .seconds(2))
-            } while try await !database.prepare()
-            database.logger.info("The database answers")
-            // A service that returns ends the others.
-            try await Task.sleep(for: .seconds(Int64.max / 2))
+        do {
+            try await cancelWhenGracefulShutdown {
+                repeat {
+                    try await Task.sleep(for: .seconds(2))
+                } while try await !database.prepare()
+                database.logger.info("The database answers")
+                // A service that returns ends the others.
+                try await Task.sleep(for: .seconds(Int64.max / 2))
+            }
+        } catch is CancellationError {
+            // The server is stopping, as it was asked to: no failure.
         }
     }
 }
