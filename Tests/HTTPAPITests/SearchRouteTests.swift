@@ -128,5 +128,17 @@ struct SearchRouteTests {
         }
         #expect(try await api.search(#"{"query":"x","filter":\#(choices(1_000))}"#).status == 200)
         #expect(try await api.search(#"{"query":"x","filter":\#(choices(1_001))}"#).status == 400)
+        func path(_ partCount: Int) -> String {
+            #"{"\#(Array(repeating: "a", count: partCount).joined(separator: "."))":1}"#
+        }
+        #expect(try await api.search(#"{"query":"x","filter":\#(path(16))}"#).status == 200)
+        #expect(try await api.search(#"{"query":"x","filter":\#(path(17))}"#).status == 400)
+    }
+
+    @Test func anUnknownFieldIsNotRepeatedWhole() async throws {
+        let field = String(repeating: "f", count: 100_000)
+        let answer = try await api.search(#"{"query":"x","\#(field)":1}"#)
+        #expect(answer.status == 400)
+        #expect(answer.text.utf8.count < 1_000)
     }
 }

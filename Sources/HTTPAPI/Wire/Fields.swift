@@ -24,7 +24,8 @@ struct Fields {
     func refuseOthers(than known: Set<String>) throws(RequestError) {
         for member in object.members where !known.contains(member.key) {
             throw .invalidValue(
-                field: member.key, reason: "unknown field; known are \(known.sorted().joined(separator: ", "))")
+                field: String(member.key.prefix(100)),
+                reason: "unknown field; known are \(known.sorted().joined(separator: ", "))")
         }
     }
 

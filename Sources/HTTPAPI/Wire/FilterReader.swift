@@ -7,6 +7,8 @@ struct FilterReader {
     static let maximumDepth = 16
     static let maximumConditions = 256
     static let maximumChoices = 1_000
+    /// Parts of a dotted name: metadata nests no deeper, and every part is a step of the database's own parser.
+    static let maximumPathDepth = DocumentReader.maximumMetadataDepth
 
     private var conditionCount = 0
 
@@ -40,6 +42,11 @@ struct FilterReader {
                 guard let path = FieldPath(member.key) else {
                     throw .invalidValue(
                         field: place.prefixed, reason: "a field's name is empty, has an empty part or holds a NUL")
+                }
+                guard path.components.count <= Self.maximumPathDepth else {
+                    throw .invalidValue(
+                        field: here.prefixed,
+                        reason: "a field's name has more than \(Self.maximumPathDepth) parts; no metadata nests deeper")
                 }
                 parts.append(contentsOf: try conditions(on: path, member.value, at: here, depth: depth))
             }
