@@ -40,6 +40,11 @@ enum ModelFolder {
                 "the tokenizer of '\(options.model)' gives ids up to \(tokenizer.vocabularySize - 1), "
                     + "the model knows \(encoder.vocabularySize) (vocab_size)")
         }
+        guard tokenizer.paddingID < encoder.vocabularySize else {
+            throw .failed(
+                "the tokenizer of '\(options.model)' pads with the id \(tokenizer.paddingID), "
+                    + "the model knows \(encoder.vocabularySize) (vocab_size)")
+        }
         let name = options.servedModelName.first ?? folderName(options.model)
         let description = ModelDescription(
             name: name, servedNames: options.servedModelName + [folderName(options.model)],
