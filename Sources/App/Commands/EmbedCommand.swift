@@ -23,13 +23,17 @@ struct EmbedCommand: AsyncParsableCommand {
 
     /// Texts that are read, grouped by length and embedded together: enough that nearly equal lengths meet.
     private static let windowSize = 1024
+    /// Ends a window of long texts early, so that memory is bounded.
+    private static let windowByteCount = 8 << 20
     /// A window waits for the one before it to be written, so that reading never runs ahead of memory.
     private static let windowsInFlight = 3
 
     func run() async throws {
         let engine = try Engine(model: model, batching: batching)
-        var writer = try EmbeddingWriter(path: output, format: format, dimensions: engine.description.dimensions)
+        // The reader first: an input that is missing must not cost what an earlier run wrote.
         var reader = try TextReader(path: input, blankLines: .skip)
+        try OutputFile.refuse(output, asOutputOf: input)
+        var writer = try EmbeddingWriter(path: output, format: format, dimensions: engine.description.dimensions)
         var progress = ProgressLine(inputPath: input)
         var written = 0
         try await withThrowingTaskGroup(of: (Int, [TextLine], [Embedding]).self) { group in
@@ -40,8 +44,10 @@ struct EmbedCommand: AsyncParsableCommand {
             while !isAtEnd || next < started {
                 while !isAtEnd, started - next < Self.windowsInFlight {
                     let lines = try Self.window(from: &reader)
-                    isAtEnd = lines.count < Self.windowSize
-                    guard !lines.isEmpty else { break }
+                    guard !lines.isEmpty else {
+                        isAtEnd = true
+                        break
+                    }
                     let number = started
                     started += 1
                     group.addTask {
@@ -68,7 +74,11 @@ struct EmbedCommand: AsyncParsableCommand {
 
     private static func window(from reader: inout TextReader) throws(CommandFailure) -> [TextLine] {
         var lines: [TextLine] = []
-        while lines.count < windowSize, let line = try reader.next() { lines.append(line) }
+        var byteCount = 0
+        while lines.count < windowSize, byteCount < windowByteCount, let line = try reader.next() {
+            byteCount += line.text.utf8.count
+            lines.append(line)
+        }
         return lines
     }
 }

@@ -23,6 +23,7 @@ struct TokenizeCommand: ParsableCommand {
     func run() throws {
         let tokenizer = try ModelFolder.tokenizer(in: model)
         var reader = try TextReader(path: input, blankLines: .keep)
+        try OutputFile.refuse(output, asOutputOf: input)
         var file = try OutputFile(path: output)
         var line: [UInt8] = []
         while let text = try reader.next() {

@@ -20,6 +20,13 @@ struct OutputFile: ~Copyable {
         }
     }
 
+    /// Refuses an output that is the input: making it anew would empty what is to be read.
+    static func refuse(_ output: String, asOutputOf input: String) throws(CommandFailure) {
+        func file(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+        guard output != "-", input != "-", file(output) == file(input) else { return }
+        throw .usage("--output '\(output)' is the input")
+    }
+
     deinit {
         if descriptor != STDOUT_FILENO { close(descriptor) }
     }
