@@ -47,7 +47,7 @@ extension PostgresDocumentStore {
                 SELECT v.document_id, \(sql: distance) AS distance FROM \(sql: source)
                 ORDER BY distance \(sql: rows)
             ) AS n ON n.document_id = d.id \(sql: vectorSource)
-            ORDER BY n.distance, d.external_id
+            ORDER BY n.distance, d.external_id LIMIT \(request.limit + 1)
             """
     }
 
