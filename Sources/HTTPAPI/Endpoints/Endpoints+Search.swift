@@ -91,10 +91,11 @@ struct SearchBody {
             }
             values.append(Float(number.value))
         }
-        guard let vector = EmbeddingVector(values).normalized() else {
+        guard values.contains(where: { $0 != 0 }) else {
             throw .invalidValue(field: "vector", reason: "vector must hold a value other than zero")
         }
-        return vector
+        // As it came: brought to unit length here, a value on the edge between two halves would be rounded the other way.
+        return EmbeddingVector(values)
     }
 }
 
