@@ -38,14 +38,18 @@ struct Database: Sendable {
         switch outcome {
         case .success(let applied): return applied
         case .failure(.database(let error)): return try unreachable(error)
-        case .failure(let error): throw CommandFailure.failed("the migration failed: \(error)")
+        case .failure(let error): throw CommandFailure.failed("the migration failed: \(error.debugDescription)")
         }
     }
 
     private func unreachable(_ error: PostgresError) throws -> [String]? {
-        guard case .unavailable = error else { throw CommandFailure.failed("the migration failed: \(error)") }
-        logger.warning("The database does not answer", metadata: ["reason": "\(error.debugDescription)"])
-        return nil
+        switch error {
+        case .unavailable, .cancelled:
+            logger.warning("The database does not answer", metadata: ["reason": "\(error.debugDescription)"])
+            return nil
+        case .server, .decoding, .configuration:
+            throw CommandFailure.failed("the migration failed: \(error.debugDescription)")
+        }
     }
 
     private func isUsable(_ check: ServerCheck) throws -> Bool {
