@@ -12,7 +12,10 @@ extension StorageError {
             switch refusal.code {
             // undefined_table: the collection's tables went with it.
             case "42P01":
-                self = collection.map(StorageError.collectionNotFound) ?? .internalFailure(details: details)
+                self = collection.map(StorageError.collectionNotFound) ?? .unavailable(details: details)
+            // invalid_schema_name, undefined_object, undefined_function: the schema or pgvector is not there, as between
+            // a server's return and the end of its migration.
+            case "3F000", "42704", "42883": self = .unavailable(details: details)
             // read_only_sql_transaction, disk_full, insufficient_privilege
             case "25006", "53100", "42501": self = .notWritable(details: details)
             // query_canceled (by a timeout), lock_not_available, serialization_failure, deadlock_detected, and the rest
