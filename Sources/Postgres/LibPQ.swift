@@ -75,13 +75,14 @@ struct LibPQConnection: ~Copyable, @unchecked Sendable {
         var progress = PGRES_POLLING_WRITING
         while progress != PGRES_POLLING_OK {
             guard progress != PGRES_POLLING_FAILED, PQstatus(connection.raw) != CONNECTION_BAD else {
-                throw connection.lost()
+                throw .connecting(message: LibPQ.text(PQerrorMessage(connection.raw)))
             }
             let events = progress == PGRES_POLLING_READING ? POLLIN : POLLOUT
             try connection.wait(for: events, patience: patience)
             progress = PQconnectPoll(connection.raw)
         }
         guard PQsetnonblocking(connection.raw, 1) == 0 else { throw connection.lost() }
+        _ = PQsetErrorVerbosity(connection.raw, PQERRORS_DEFAULT)
         return connection
     }
 
@@ -97,6 +98,8 @@ struct LibPQConnection: ~Copyable, @unchecked Sendable {
         let connection = LibPQConnection(raw: raw)
         // The default writes notices to standard error.
         _ = PQsetNoticeReceiver(raw, { _, _ in }, nil)
+        // While there is no connection, the message is the only place where libpq shows the SQLSTATE.
+        _ = PQsetErrorVerbosity(raw, PQERRORS_VERBOSE)
         return connection
     }
 

@@ -82,7 +82,7 @@ package struct PoolState: ~Copyable {
     private var connectionCount = 0
     private var failureCount = 0
     private var earliestOpening: Instant?
-    private var lastFailure: String?
+    private var lastFailure: PostgresError?
     private var isClosed = false
 
     package init(maximumConnections: Int) {
@@ -129,7 +129,7 @@ package struct PoolState: ~Copyable {
         let step = min(Self.longestPause, Self.shortestPause * (1 << min(failureCount, 10)))
         failureCount += 1
         earliestOpening = now + step * (0.5 + jitter / 2)
-        lastFailure = error.debugDescription
+        lastFailure = error
         return openIfNeeded(now: now).map { .open($0) } ?? .none
     }
 
@@ -148,8 +148,16 @@ package struct PoolState: ~Copyable {
 
     /// The waiter's deadline has passed.
     package mutating func expired(_ waiter: WaiterID) -> Withdrawal {
-        let reason = lastFailure.map { "no connection could be opened: \($0)" } ?? "every connection is in use"
-        return withdraw(waiter, .unavailable(reason))
+        withdraw(waiter, reasonForWaiting)
+    }
+
+    private var reasonForWaiting: PostgresError {
+        switch lastFailure {
+        case .unavailable(let reason): .unavailable("no connection could be opened: \(reason)")
+        case .some(let error): error
+        case nil where slots.values.contains(.opening): .unavailable("no connection could be opened in time")
+        case nil: .unavailable("every connection is in use")
+        }
     }
 
     package mutating func cancelled(_ waiter: WaiterID) -> Withdrawal {

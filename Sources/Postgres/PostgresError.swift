@@ -54,6 +54,21 @@ extension PostgresError {
         default: .server(error)
         }
     }
+
+    /// Why no connection was made, from libpq's verbose message. A server that knows neither this password nor this
+    /// database will not know them in a moment: class 28 (invalid authorization), 3D000 (no such database), 42501 (no
+    /// right to connect). Everything else may pass.
+    static func connecting(message: String) -> PostgresError {
+        guard let found = message.matches(of: /:  ([0-9A-Z]{5}):\s/).last else { return .unavailable(message) }
+        let code = String(found.1)
+        let rest = message[found.range.upperBound...]
+        // Behind the message libpq names the line of the server's source.
+        let end = rest.firstRange(of: " LOCATION:  ")?.lowerBound ?? rest.endIndex
+        let text = "\(message[..<found.range.lowerBound]): \(rest[..<end])"
+        let isFinal = code.hasPrefix("28") || code == "3D000" || code == "42501"
+        return isFinal
+            ? .server(PostgresServerError(code: code, message: text)) : .unavailable("\(text) (SQLSTATE \(code))")
+    }
 }
 
 extension PostgresError: CustomStringConvertible, CustomDebugStringConvertible {
