@@ -58,7 +58,7 @@ extension PostgresError {
     /// Why no connection was made, from libpq's verbose message. A server that knows neither this password nor this
     /// database will not know them in a moment: class 28 (invalid authorization), 3D000 (no such database), 42501 (no
     /// right to connect). Everything else may pass.
-    static func connecting(message: String) -> PostgresError {
+    package static func connecting(message: String) -> PostgresError {
         guard let found = message.matches(of: /:  ([0-9A-Z]{5}):\s/).last else { return .unavailable(message) }
         let code = String(found.1)
         let rest = message[found.range.upperBound...]
