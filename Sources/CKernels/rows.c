@@ -93,12 +93,24 @@ void ek_widen_bf16(float *restrict out, const void *restrict in, int64_t count) 
     }
 }
 
-void ek_flush_denormals(void) {
+uint64_t ek_flush_denormals(void) {
+    uint64_t control = 0;
 #if defined(__x86_64__)
-    _mm_setcsr(_mm_getcsr() | 0x8040);  // flush to zero, denormals are zero
+    control = _mm_getcsr();
+    _mm_setcsr((uint32_t)control | 0x8040);  // flush to zero, denormals are zero
 #elif defined(__aarch64__)
-    uint64_t control;
     __asm__ volatile("mrs %0, fpcr" : "=r"(control));
     __asm__ volatile("msr fpcr, %0" : : "r"(control | 1u << 24));  // FZ
+#endif
+    return control;
+}
+
+void ek_restore_denormals(uint64_t control) {
+#if defined(__x86_64__)
+    _mm_setcsr((uint32_t)control);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#else
+    (void)control;
 #endif
 }

@@ -17,11 +17,15 @@ extension EncoderModel {
         precondition(batch.ids.allSatisfy { $0 >= 0 && $0 < vocabularySize })
         var vectors: [EmbeddingVector] = []
         vectors.reserveCapacity(batch.count)
-        var first = 0
-        while first < batch.count {
-            let end = passEnd(from: first, of: batch, layout)
-            encode(first..<end, of: batch, layout, workspace, into: &vectors)
-            first = end
+        // Denormal numbers count as zero, since the tails of softmax are slow on some processors otherwise. No longer
+        // than the pass lasts: a thread inherits this, and the small halves of stored vectors are denormal.
+        Kernels.flushingDenormals {
+            var first = 0
+            while first < batch.count {
+                let end = passEnd(from: first, of: batch, layout)
+                encode(first..<end, of: batch, layout, workspace, into: &vectors)
+                first = end
+            }
         }
         return vectors
     }
@@ -145,11 +149,5 @@ extension EncoderModel {
             count = dimensions
         }
         return EmbeddingVector(values)
-    }
-
-    /// Call once on a thread that will run `encode`: denormal numbers count as zero there from then on, since the tails
-    /// of softmax are slow on some processors otherwise.
-    package static func prepareComputeThread() {
-        Kernels.flushDenormals()
     }
 }

@@ -217,9 +217,11 @@ struct Kernels: @unchecked Sendable {
         }
     }
 
-    /// Lets denormal numbers count as zero on this thread from now on.
-    static func flushDenormals() {
-        ek_flush_denormals()
+    /// Lets denormal numbers count as zero on this thread while the body runs.
+    static func flushingDenormals<Result>(_ body: () -> Result) -> Result {
+        let control = ek_flush_denormals()
+        defer { ek_restore_denormals(control) }
+        return body()
     }
 }
 

@@ -42,7 +42,6 @@ struct Engine: Sendable {
                 }
             },
             makeEncoder: {
-                EncoderModel.prepareComputeThread()
                 let workspace = encoder.makeWorkspace(
                     maximumTokenCount: configuration.maximumPassTokens(sequenceLimit: limit),
                     maximumSequenceLength: limit)

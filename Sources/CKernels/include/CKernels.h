@@ -74,7 +74,9 @@ void ek_widen_f16(float *restrict out, const void *restrict in, int64_t count);
 void ek_widen_bf16(float *restrict out, const void *restrict in, int64_t count);
 
 // On this thread, denormal results and operands count as zero: the tails of softmax would slow some processors down.
-void ek_flush_denormals(void);
+// Answers the setting before, for ek_restore_denormals: threads that this one makes would inherit the new one.
+uint64_t ek_flush_denormals(void);
+void ek_restore_denormals(uint64_t control);
 
 #pragma clang assume_nonnull end
 
