@@ -43,12 +43,12 @@ struct TextReaderTests {
     ])
     func aBadLineIsNamed(contents: String) throws {
         let failure = try #require(throws: CommandFailure.self) { try read(contents) }
-        #expect(failure.message.contains("line 1 of the input") && failure.exitCode == 1)
+        #expect(failure.message.contains("line 2 of the input") && failure.exitCode == 1)
     }
 
     @Test func bytesThatAreNotUTF8AreRefused() throws {
         let failure = try #require(throws: CommandFailure.self) { try read(Data([0x61, 0x0A, 0xFF, 0x0A])) }
-        #expect(failure.message == "line 1 of the input is not valid UTF-8")
+        #expect(failure.message == "line 2 of the input is not valid UTF-8")
     }
 
     @Test func aFileThatIsNotThereIsNamed() throws {
@@ -57,6 +57,13 @@ struct TextReaderTests {
             _ = try reader.next()
         }
         #expect(failure.message.contains("/nonexistent/texts"))
+    }
+
+    @Test func aFolderIsNotAnInput() throws {
+        let failure = try #require(throws: CommandFailure.self) {
+            _ = try TextReader(path: "/tmp", blankLines: .skip)
+        }
+        #expect(failure.message == "the input '/tmp' is a folder")
     }
 
     @Test func linesLongerThanABufferArriveWhole() throws {

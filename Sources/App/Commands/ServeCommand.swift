@@ -15,6 +15,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var batching: BatchingOptions
+    @OptionGroup var serving: ServingOptions
     @OptionGroup var server: ServerOptions
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var log: LogOptions
@@ -37,7 +38,10 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let storage = try await StorageChoice(database, migrates: migrate, logger: logger)
         let start = ContinuousClock.now
-        let engine = try Engine(model: model, batching: batching, maximumInputs: server.maxInputs)
+        let engine = try Engine(
+            model: model, batching: batching, servedNames: serving.servedModelName,
+            admission: Admission(
+                maximumInputs: server.maxInputs, maximumQueuedTokens: serving.maxQueuedTokens))
         logger.info(
             "Model loaded",
             metadata: [

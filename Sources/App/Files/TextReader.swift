@@ -32,6 +32,10 @@ package struct TextReader: ~Copyable {
         if path == "-" {
             file = .standardInput
         } else {
+            var isDirectory: ObjCBool = false
+            if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+                throw .failed("the input '\(path)' is a folder")
+            }
             guard let opened = FileHandle(forReadingAtPath: path) else {
                 throw .failed("cannot read the input '\(path)': \(String(cString: strerror(errno)))")
             }
@@ -46,7 +50,7 @@ package struct TextReader: ~Copyable {
             let number = lineNumber
             lineNumber += 1
             guard let text = String(validating: line, as: UTF8.self) else {
-                throw .failed("line \(number) of the input is not valid UTF-8")
+                throw .failed("line \(number + 1) of the input is not valid UTF-8")
             }
             if text.utf8.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
                 if blankLines == .keep {
@@ -78,21 +82,21 @@ package struct TextReader: ~Copyable {
         do {
             value = try JSONValue(parsing: line)
         } catch {
-            throw .failed("line \(number) of the input is not JSON: \(error)")
+            throw .failed("line \(number + 1) of the input is not JSON: \(error)")
         }
-        guard let object = value.object else { throw .failed("line \(number) of the input is not a JSON object") }
+        guard let object = value.object else { throw .failed("line \(number + 1) of the input is not a JSON object") }
         let id: JSONValue
         switch object["id"] {
         case nil: id = .number(JSONNumber(number))
         case .string(let text): id = .string(text)
         case .number(let given): id = .number(given)
-        default: throw .failed("line \(number) of the input: id must be a string or a number")
+        default: throw .failed("line \(number + 1) of the input: id must be a string or a number")
         }
         switch object["text"] {
         case .string(let text): return TextLine(id: id, text: text)
-        case .malformed(let reason): throw .failed("line \(number) of the input: text is \(reason)")
+        case .malformed(let reason): throw .failed("line \(number + 1) of the input: text is \(reason)")
         case let other:
-            throw .failed("line \(number) of the input: text must be a string, not \(other?.typeName ?? "missing")")
+            throw .failed("line \(number + 1) of the input: text must be a string, not \(other?.typeName ?? "missing")")
         }
     }
 
@@ -111,7 +115,7 @@ package struct TextReader: ~Copyable {
                 return buffer
             }
             guard buffer.count <= Self.maximumLineByteCount else {
-                throw .failed("line \(lineNumber) of the input is longer than \(Self.maximumLineByteCount) bytes")
+                throw .failed("line \(lineNumber + 1) of the input is longer than \(Self.maximumLineByteCount) bytes")
             }
             searchStart = buffer.endIndex
             let chunk: Data?

@@ -17,12 +17,16 @@ struct Engine: Sendable {
 
     /// Reads the model and starts the compute threads.
     ///
-    /// - Parameter maximumInputs: what one request may hold; nil for offline work.
-    init(model: ModelOptions, batching: BatchingOptions, maximumInputs: Int? = nil) throws(CommandFailure) {
-        let contents = try ModelFolder.load(model)
+    /// - Parameters:
+    ///   - servedNames: the model's names besides its folder's.
+    ///   - admission: what the queue takes; nil for offline work.
+    init(
+        model: ModelOptions, batching: BatchingOptions, servedNames: [String] = [], admission: Admission? = nil
+    ) throws(CommandFailure) {
+        let contents = try ModelFolder.load(model, servedNames: servedNames)
         let allowance = ProcessorAllowance.current()
         let threadCount = model.threads ?? allowance.threadCount
-        let configuration = batching.configuration(threadCount: threadCount, maximumInputs: maximumInputs)
+        let configuration = batching.configuration(threadCount: threadCount, admission: admission)
         let layout = batching.layout ?? .packed
         let registry = PrometheusRegistry()
         let limit = contents.description.maximumSequenceLength

@@ -21,7 +21,7 @@ enum ModelFolder {
         }
     }
 
-    static func load(_ options: ModelOptions) throws(CommandFailure) -> Contents {
+    static func load(_ options: ModelOptions, servedNames: [String]) throws(CommandFailure) -> Contents {
         try check(options.model)
         let encoder: EncoderModel
         do {
@@ -45,9 +45,9 @@ enum ModelFolder {
                 "the tokenizer of '\(options.model)' pads with the id \(tokenizer.paddingID), "
                     + "the model knows \(encoder.vocabularySize) (vocab_size)")
         }
-        let name = options.servedModelName.first ?? folderName(options.model)
+        let name = servedNames.first ?? folderName(options.model)
         let description = ModelDescription(
-            name: name, servedNames: options.servedModelName + [folderName(options.model)],
+            name: name, servedNames: servedNames + [folderName(options.model)],
             dimensions: encoder.dimensions,
             maximumSequenceLength: tokenizer.maximumSequenceLength, vocabularySize: encoder.vocabularySize,
             precision: .fp32, fingerprint: try fingerprint(of: options.model, encoder: encoder, tokenizer: tokenizer))

@@ -31,13 +31,10 @@ struct BatchingOptions: ParsableArguments {
     var maxQueuedTokens: Int?
 
     mutating func validate() throws {
-        try ServerOptions.check("--max-batch-tokens", maxBatchTokens, in: 1...1_048_576)
-        try ServerOptions.check("--max-num-seqs", maxNumSeqs, in: 1...65_536)
-        if let maxQueuedTokens {
-            try ServerOptions.check("--max-queued-tokens", maxQueuedTokens, in: 1...(1 << 40))
-        }
-        if let batchSize { try ServerOptions.check("--batch-size", batchSize, in: 1...65_536) }
-        if let batchWait { try ServerOptions.check("--batch-wait", batchWait, in: 0...60_000) }
+        try requireRange(1...1_048_576, of: "--max-batch-tokens", maxBatchTokens)
+        try requireRange(1...65_536, of: "--max-num-seqs", maxNumSeqs)
+        if let batchSize { try requireRange(1...65_536, of: "--batch-size", batchSize) }
+        if let batchWait { try requireRange(0...60_000, of: "--batch-wait", batchWait) }
         if batching == .continuous, batchSize != nil || batchWait != nil {
             throw ValidationError("--batch-size and --batch-wait belong to --batching static")
         }
@@ -45,8 +42,8 @@ struct BatchingOptions: ParsableArguments {
 
     /// - Parameters:
     ///   - threadCount: compute threads.
-    ///   - maximumInputs: what one request may hold; nil for offline work, whose queue is bounded by its reader.
-    func configuration(threadCount: Int, maximumInputs: Int?) -> BatchingConfiguration {
+    ///   - admission: what a server takes; nil for offline work, whose queue is bounded by its reader.
+    func configuration(threadCount: Int, admission: Admission?) -> BatchingConfiguration {
         var configuration = BatchingConfiguration()
         if batching == .static {
             configuration.mode = .firstComeFirstServed(
@@ -55,11 +52,11 @@ struct BatchingOptions: ParsableArguments {
         configuration.maximumBatchTokens = maxBatchTokens
         configuration.maximumBatchSequences = maxNumSeqs
         configuration.computeThreadCount = threadCount
-        if let maximumInputs {
-            configuration.maximumInputsPerRequest = maximumInputs
-            configuration.maximumQueuedTokens = maxQueuedTokens
+        if let admission {
+            configuration.maximumInputsPerRequest = admission.maximumInputs
+            configuration.maximumQueuedTokens = admission.maximumQueuedTokens
         } else {
-            configuration.maximumQueuedTokens = maxQueuedTokens ?? Int.max / 2
+            configuration.maximumQueuedTokens = Int.max / 2
         }
         return configuration
     }

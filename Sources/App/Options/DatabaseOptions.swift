@@ -17,8 +17,8 @@ struct DatabaseOptions: ParsableArguments {
     var databaseTimeout: Int = 2_500
 
     mutating func validate() throws {
-        try ServerOptions.check("--database-connections", databaseConnections, in: 1...1_000)
-        try ServerOptions.check("--database-timeout", databaseTimeout, in: 100...3_600_000)
+        try requireRange(1...1_000, of: "--database-connections", databaseConnections)
+        try requireRange(100...3_600_000, of: "--database-timeout", databaseTimeout)
     }
 
     func configuration(url: String) throws(CommandFailure) -> PostgresConfiguration {

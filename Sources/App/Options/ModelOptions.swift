@@ -6,12 +6,6 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Folder of the model: config.json, model.safetensors, tokenizer.json, modules.json.")
     var model: String
 
-    @Option(
-        parsing: .singleValue,
-        help: "Name under which requests may ask for the model; may be given several times. Default: the folder's name."
-    )
-    var servedModelName: [String] = []
-
     @Option(help: "Arithmetic of the dense layers: auto or fp32. bf16 and int8 are not built yet.")
     var precision: PrecisionChoice = .auto
 

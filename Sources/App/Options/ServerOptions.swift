@@ -39,20 +39,14 @@ struct ServerOptions: ParsableArguments {
     var drainTimeout: Int = 25
 
     mutating func validate() throws {
-        try Self.check("--port", port, in: 0...65_535)
-        try Self.check("--max-inputs", maxInputs, in: 1...1_000_000)
-        try Self.check("--max-body-bytes", maxBodyBytes, in: 1_024...(1 << 30))
-        try Self.check("--max-line-bytes", maxLineBytes, in: 1_024...(1 << 30))
-        try Self.check("--max-connections", maxConnections, in: 1...1_000_000)
-        try Self.check("--body-timeout", bodyTimeout, in: 1...86_400)
-        try Self.check("--response-timeout", responseTimeout, in: 1...86_400)
-        try Self.check("--drain-timeout", drainTimeout, in: 0...86_400)
-    }
-
-    static func check(_ name: String, _ value: Int, in range: ClosedRange<Int>) throws {
-        guard range.contains(value) else {
-            throw ValidationError("\(name) is \(value); it takes \(range.lowerBound) to \(range.upperBound)")
-        }
+        try requireRange(0...65_535, of: "--port", port)
+        try requireRange(1...1_000_000, of: "--max-inputs", maxInputs)
+        try requireRange(1_024...(1 << 30), of: "--max-body-bytes", maxBodyBytes)
+        try requireRange(1_024...(1 << 30), of: "--max-line-bytes", maxLineBytes)
+        try requireRange(1...1_000_000, of: "--max-connections", maxConnections)
+        try requireRange(1...86_400, of: "--body-timeout", bodyTimeout)
+        try requireRange(1...86_400, of: "--response-timeout", responseTimeout)
+        try requireRange(0...86_400, of: "--drain-timeout", drainTimeout)
     }
 }
 

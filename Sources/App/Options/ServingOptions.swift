@@ -1,0 +1,26 @@
+import ArgumentParser
+
+/// What belongs to the model and its queue only where they are served.
+struct ServingOptions: ParsableArguments {
+    @Option(
+        parsing: .singleValue,
+        help: "Name under which requests may ask for the model; may be given several times. Default: the folder's name."
+    )
+    var servedModelName: [String] = []
+
+    @Option(
+        help: "Tokens that all admitted texts may hold together. Default: what one request may hold, at least 262144.")
+    var maxQueuedTokens: Int?
+
+    mutating func validate() throws {
+        if let maxQueuedTokens { try requireRange(1...(1 << 40), of: "--max-queued-tokens", maxQueuedTokens) }
+    }
+}
+
+/// What a server's queue takes.
+struct Admission: Sendable {
+    /// Inputs of one request.
+    let maximumInputs: Int
+    /// Tokens of all admitted inputs; nil for the default.
+    let maximumQueuedTokens: Int?
+}
