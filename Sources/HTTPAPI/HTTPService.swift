@@ -32,7 +32,8 @@ package struct HTTPService: Service, CustomStringConvertible {
         endpoints = Endpoints(
             configuration: configuration, embedder: embedder,
             store: store.map { MeasuredStore(base: $0, metrics: instruments) }, info: info, metricsText: metricsText,
-            metrics: instruments, readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
+            metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
+            readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
             clock: ContinuousClock())
     }
 

@@ -17,9 +17,14 @@ extension JSONValue {
     package static let maximumDepth = 64
 
     /// Reads exactly one JSON value, with white space around it.
-    package init(parsing bytes: Span<UInt8>, maximumDepth: Int = JSONValue.maximumDepth) throws(JSONError) {
+    /// - Parameter maximumValueCount: values, nested ones included, beyond which reading stops: small ones take many times
+    ///   the memory of their text.
+    package init(
+        parsing bytes: Span<UInt8>, maximumDepth: Int = JSONValue.maximumDepth, maximumValueCount: Int = .max
+    ) throws(JSONError) {
         self = try bytes.withUnsafeBufferPointer { buffer throws(JSONError) in
-            var parser = JSONParser(bytes: buffer, maximumDepth: maximumDepth)
+            var parser = JSONParser(
+                bytes: buffer, maximumDepth: maximumDepth, maximumValueCount: maximumValueCount)
             return try parser.parseDocument()
         }
     }
@@ -37,12 +42,15 @@ extension JSONValue {
 private struct JSONParser {
     let bytes: UnsafeBufferPointer<UInt8>
     let maximumDepth: Int
+    let maximumValueCount: Int
     var position = 0
     var depth = 0
+    var valueCount = 0
 
-    init(bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int) {
+    init(bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int, maximumValueCount: Int) {
         self.bytes = bytes
         self.maximumDepth = maximumDepth
+        self.maximumValueCount = maximumValueCount
     }
 
     mutating func parseDocument() throws(JSONError) -> JSONValue {
@@ -56,6 +64,8 @@ private struct JSONParser {
     private mutating func parseValue() throws(JSONError) -> JSONValue {
         skipWhiteSpace()
         guard position < bytes.count else { throw failure("unexpected end of the JSON text") }
+        guard valueCount < maximumValueCount else { throw failure("more than \(maximumValueCount) values") }
+        valueCount += 1
         switch bytes[position] {
         case UInt8(ascii: "{"): return try parseObject()
         case UInt8(ascii: "["): return try parseArray()

@@ -37,6 +37,14 @@ struct JSONParserTests {
         #expect(throws: JSONError(message: "nested deeper than 64 levels", offset: 64)) { try JSONValue(parsing: text) }
     }
 
+    @Test func stopsAtTheLimitOfValues() throws {
+        let bytes = Array(#"{"a":[1,2]}"#.utf8)
+        #expect(try JSONValue(parsing: bytes.span, maximumValueCount: 4) == ["a": [1, 2]])
+        #expect(throws: JSONError(message: "more than 3 values", offset: 8)) {
+            try JSONValue(parsing: bytes.span, maximumValueCount: 3)
+        }
+    }
+
     @Test func keepsTheDigitsOfNumbers() throws {
         let number = try #require(JSONValue(parsing: "12345678901234567890").number)
         #expect(number.literal == "12345678901234567890")

@@ -26,7 +26,7 @@ extension Endpoints {
             throw APIError(
                 RequestError.unsupportedContentType(request.headers[.contentType], accepted: "application/json"))
         }
-        return try parse(await collect(request))
+        return try await parse(collect(request))
     }
 
     /// As `jsonBody`, and nil for a request without a body.
@@ -39,12 +39,12 @@ extension Endpoints {
         guard request.headers[.contentType] != nil else {
             throw APIError(RequestError.unsupportedContentType(nil, accepted: "application/json"))
         }
-        return try parse(buffer)
+        return try await parse(buffer)
     }
 
-    private func parse(_ buffer: ByteBuffer) throws(APIError) -> JSONValue {
+    private func parse(_ buffer: ByteBuffer) async throws(APIError) -> JSONValue {
         do throws(JSONError) {
-            return try JSONValue(parsing: buffer.readableBytesUInt8Span)
+            return try await parser.parse(buffer).get()
         } catch {
             throw APIError(RequestError.invalidJSON(error))
         }

@@ -67,7 +67,7 @@ extension Endpoints {
             guard !buffer.isBlank else { return }
             let value: JSONValue
             do throws(JSONError) {
-                value = try JSONValue(parsing: buffer.readableBytesUInt8Span)
+                value = try await parser.parse(buffer).get()
             } catch {
                 return try await upsert.addFailure("the line is not valid JSON: \(error)", at: index)
             }

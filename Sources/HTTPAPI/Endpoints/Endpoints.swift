@@ -13,6 +13,7 @@ struct Endpoints: Sendable {
     let info: @Sendable () -> JSONValue
     let metricsText: @Sendable () -> String
     let metrics: HTTPMetrics
+    let parser: BodyParser
     let readiness: ReadinessProbe
     let logger: Logger
     let clock: any Clock<Duration>

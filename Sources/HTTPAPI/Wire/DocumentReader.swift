@@ -50,7 +50,9 @@ enum DocumentReader {
         switch value {
         case nil: throw DocumentError(reason: "id is missing", id: nil)
         case .number(let number):
-            guard number.integer != nil else { throw DocumentError(reason: "id is a number but no integer of 64 bits", id: nil) }
+            guard number.integer != nil else {
+                throw DocumentError(reason: "id is a number but no integer of 64 bits", id: nil)
+            }
             return number.literal
         case .string(let id):
             if let reason = fault(inID: id) { throw DocumentError(reason: reason, id: nil) }

@@ -1,0 +1,40 @@
+import JSON
+import NIOCore
+import NIOPosix
+
+/// Parses JSON bodies, long ones on one thread of its own: 32 MiB of small values take seconds, for which the threads that
+/// all requests share would answer nobody, not even `/livez`. One thread, because the allocator keeps what each thread
+/// has freed.
+final class BodyParser: Sendable {
+    /// Shorter bodies take a few milliseconds at most, about what a change of threads may cost.
+    static let longBodyBytes = 256 << 10
+
+    private let maximumValueCount: Int
+    private let pool = NIOThreadPool(numberOfThreads: 1)
+
+    init(maximumValueCount: Int) {
+        self.maximumValueCount = maximumValueCount
+        pool.start()
+    }
+
+    deinit {
+        pool.shutdownGracefully { _ in }
+    }
+
+    func parse(_ buffer: ByteBuffer) async -> Result<JSONValue, JSONError> {
+        let limit = maximumValueCount
+        guard buffer.readableBytes > Self.longBodyBytes else { return Self.value(of: buffer, limit: limit) }
+        return await withCheckedContinuation { continuation in
+            // Runs in any case; the pool stops only when nobody is left who could wait.
+            pool.submit { _ in continuation.resume(returning: Self.value(of: buffer, limit: limit)) }
+        }
+    }
+
+    private static func value(of buffer: ByteBuffer, limit: Int) -> Result<JSONValue, JSONError> {
+        do throws(JSONError) {
+            return .success(try JSONValue(parsing: buffer.readableBytesUInt8Span, maximumValueCount: limit))
+        } catch {
+            return .failure(error)
+        }
+    }
+}
