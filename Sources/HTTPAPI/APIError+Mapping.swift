@@ -25,6 +25,11 @@ extension APIError {
             self.init(
                 .contentTooLarge, code: "body_too_large",
                 "the body is larger than \(limit) bytes; documents of any number can be sent as application/x-ndjson")
+        case .tooManyBodyBytes(let limit):
+            self.init(
+                .serviceUnavailable, code: "too_many_body_bytes",
+                "the bodies of the requests under way would hold more than \(limit) bytes",
+                retryAfter: .seconds(1))
         case .unsupportedContentType(let found, let accepted):
             self.init(
                 .unsupportedMediaType, code: "unsupported_content_type",

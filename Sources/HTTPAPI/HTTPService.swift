@@ -33,6 +33,7 @@ package struct HTTPService: Service, CustomStringConvertible {
             configuration: configuration, embedder: embedder,
             store: store.map { MeasuredStore(base: $0, metrics: instruments) }, info: info, metricsText: metricsText,
             metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
+            bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes),
             readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
             clock: ContinuousClock())
     }

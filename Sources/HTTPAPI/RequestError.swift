@@ -9,6 +9,8 @@ enum RequestError: Error {
     case tokenInput
     case unknownModel(String, served: [String])
     case bodyTooLarge(limit: Int)
+    /// Bodies of other requests hold what there is for all.
+    case tooManyBodyBytes(limit: Int)
     case unsupportedContentType(String?, accepted: String)
     case bodyTimedOut
     case bodyIncomplete

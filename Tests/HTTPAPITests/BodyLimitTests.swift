@@ -1,4 +1,5 @@
 import HTTPAPI
+import HTTPTypes
 import JSON
 import Testing
 
@@ -30,5 +31,42 @@ struct BodyLimitTests {
         #expect(answer.count("inserted") == 2)
         #expect(answer.count("failed") == 1)
         #expect(answer.text.contains("more than 8 values"))
+    }
+
+    @Test func bodiesOfAllRequestsShareABudget() async throws {
+        let api = API { $0.maxBufferedBodyBytes = 1_000 }
+        let body = #"{"input":"\#(String(repeating: "a", count: 600))"}"#
+        api.embedder.hang()
+        let first = Task { try await api.embeddings(body) }
+        while api.embedder.requests.isEmpty { await Task.yield() }
+        let lengths: [String?] = [nil, "\(body.utf8.count)"]
+        for length in lengths {
+            var headers = HTTPFields()
+            if let length { headers[.contentLength] = length }
+            let refused = try await api.send(.post, "/v1/embeddings", body, headers: headers)
+            #expect(refused.status == 503)
+            #expect(refused.code == "too_many_body_bytes")
+            #expect(refused.message.contains("1000 bytes"))
+            #expect(refused.headers[.retryAfter] == "1")
+        }
+        #expect(try await api.send(.get, "/livez").status == 200)
+        first.cancel()
+        _ = try await first.value
+        api.embedder.failNext(.shuttingDown)
+        // What was held has been given back, by failures too.
+        #expect(try await api.embeddings(body).code == "shutting_down")
+    }
+
+    @Test func linesCountOnlyWhileTheyAreHeld() async throws {
+        let api = try await API { $0.maxBufferedBodyBytes = 1_000 }.prepared()
+        let line = { #"{"id":\#($0),"text":"\#(String(repeating: "a", count: $1))"}\#n"# }
+        let path = "/v1/collections/demo/documents"
+        let many = (0..<40).map { Array(line($0, 10).utf8) }
+        #expect(try await api.send(.post, path, pieces: many, type: "application/x-ndjson").count("inserted") == 40)
+        let long = Array(line(99, 2_000).utf8)
+        let cut = try await api.send(
+            .post, path, pieces: [Array(long[..<1_500]), Array(long[1_500...])], type: "application/x-ndjson")
+        #expect(cut.status == 503)
+        #expect(cut.count("resume_at") == 0)
     }
 }

@@ -23,6 +23,12 @@ struct ServerOptions: ParsableArguments {
     @Option(help: "Bytes that the body of a JSON request may have.")
     var maxBodyBytes: Int = 32 << 20
 
+    @Option(
+        help:
+            "Bytes that the bodies of all requests may hold together; beyond it 503. Default: 256 MiB, or --max-body-bytes where that is more."
+    )
+    var maxBufferedBodyBytes: Int?
+
     @Option(help: "Bytes that one line of an NDJSON body may have; the body as a whole has no limit.")
     var maxLineBytes: Int = 1 << 20
 
@@ -42,6 +48,9 @@ struct ServerOptions: ParsableArguments {
         try requireRange(0...65_535, of: "--port", port)
         try requireRange(1...1_000_000, of: "--max-inputs", maxInputs)
         try requireRange(1_024...(1 << 30), of: "--max-body-bytes", maxBodyBytes)
+        if let maxBufferedBodyBytes {
+            try requireRange(maxBodyBytes...(1 << 40), of: "--max-buffered-body-bytes", maxBufferedBodyBytes)
+        }
         try requireRange(1_024...(1 << 30), of: "--max-line-bytes", maxLineBytes)
         try requireRange(1...1_000_000, of: "--max-connections", maxConnections)
         try requireRange(1...86_400, of: "--body-timeout", bodyTimeout)
@@ -58,6 +67,8 @@ extension ServerOptions {
         configuration.apiKeys = keys.map { Secret($0) }
         configuration.maxInputs = maxInputs
         configuration.maxBodyBytes = maxBodyBytes
+        configuration.maxBufferedBodyBytes =
+            maxBufferedBodyBytes ?? max(configuration.maxBufferedBodyBytes, maxBodyBytes)
         configuration.maxLineBytes = maxLineBytes
         configuration.maxConnections = maxConnections
         configuration.bodyTimeout = .seconds(bodyTimeout)

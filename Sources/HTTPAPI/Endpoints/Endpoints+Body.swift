@@ -21,20 +21,20 @@ enum ContentType {
 
 extension Endpoints {
     /// The whole body as JSON.
-    func jsonBody(_ request: Request) async throws(APIError) -> JSONValue {
+    func jsonBody(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> JSONValue {
         guard case .json = ContentType.read(request.headers) else {
             throw APIError(
                 RequestError.unsupportedContentType(request.headers[.contentType], accepted: "application/json"))
         }
-        return try await parse(collect(request))
+        return try await parse(collect(request, permit))
     }
 
     /// As `jsonBody`, and nil for a request without a body.
-    func optionalJSONBody(_ request: Request) async throws(APIError) -> JSONValue? {
+    func optionalJSONBody(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> JSONValue? {
         if request.headers[.contentType] != nil, ContentType.read(request.headers) != .json {
-            return try await jsonBody(request)
+            return try await jsonBody(request, permit)
         }
-        let buffer = try await collect(request)
+        let buffer = try await collect(request, permit)
         guard buffer.readableBytes > 0 else { return nil }
         guard request.headers[.contentType] != nil else {
             throw APIError(RequestError.unsupportedContentType(nil, accepted: "application/json"))
@@ -50,21 +50,29 @@ extension Endpoints {
         }
     }
 
-    private func collect(_ request: Request) async throws(APIError) -> ByteBuffer {
-        let limit = configuration.maxBodyBytes
+    private func collect(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> ByteBuffer {
         // Refused before a byte of it is read, where the client says how much it is.
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-            throw APIError(RequestError.bodyTooLarge(limit: limit))
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }) {
+            do throws(RequestError) {
+                try checkLength(length)
+                try permit.expect(length)
+            } catch { throw APIError(error) }
         }
         var body = BodyReader(request.body)
         var collected = ByteBuffer()
         while var part = try await body.next() {
-            guard collected.readableBytes + part.readableBytes <= limit else {
-                throw APIError(RequestError.bodyTooLarge(limit: limit))
-            }
+            let length = collected.readableBytes + part.readableBytes
+            do throws(RequestError) {
+                try checkLength(length)
+                try permit.hold(length)
+            } catch { throw APIError(error) }
             collected.writeBuffer(&part)
         }
         return collected
+    }
+
+    private func checkLength(_ length: Int) throws(RequestError) {
+        guard length <= configuration.maxBodyBytes else { throw .bodyTooLarge(limit: configuration.maxBodyBytes) }
     }
 }
 

@@ -14,10 +14,10 @@ extension Endpoints {
         return .json(.ok, ["object": "list", "data": .array(data)])
     }
 
-    func createCollection(_ name: String, _ request: Request) async throws(APIError) -> Response {
+    func createCollection(_ name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         let store = try requireStore()
         let name = try collectionName(name)
-        let body = try await optionalJSONBody(request)
+        let body = try await optionalJSONBody(request, permit)
         let metric: Metric
         do throws(RequestError) {
             let fields = try Fields(body ?? [:])

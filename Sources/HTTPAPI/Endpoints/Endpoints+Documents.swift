@@ -41,9 +41,9 @@ extension Endpoints {
             ])
     }
 
-    func deleteDocuments(in name: String, _ request: Request) async throws(APIError) -> Response {
+    func deleteDocuments(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         let (store, collection) = try await find(name)
-        let value = try await jsonBody(request)
+        let value = try await jsonBody(request, permit)
         let selection: DocumentSelection
         do throws(RequestError) { selection = try self.selection(value) } catch { throw APIError(error) }
         let count = try await stored { () async throws(StorageError) in

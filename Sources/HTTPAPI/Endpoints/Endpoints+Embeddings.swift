@@ -4,8 +4,8 @@ import HummingbirdCore
 import JSON
 
 extension Endpoints {
-    func embeddings(_ request: Request) async throws(APIError) -> Response {
-        let value = try await jsonBody(request)
+    func embeddings(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
+        let value = try await jsonBody(request, permit)
         let body: EmbeddingsBody
         do throws(RequestError) {
             body = try EmbeddingsBody(value, model: embedder.model, maxInputs: configuration.maxInputs)

@@ -4,8 +4,8 @@ import HummingbirdCore
 import JSON
 
 extension Endpoints {
-    func search(in name: String, _ request: Request) async throws(APIError) -> Response {
-        let value = try await jsonBody(request)
+    func search(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
+        let value = try await jsonBody(request, permit)
         let body: SearchBody
         do throws(RequestError) {
             body = try SearchBody(value, maxResults: configuration.maxResults)

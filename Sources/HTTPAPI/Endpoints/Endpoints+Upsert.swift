@@ -5,10 +5,10 @@ import JSON
 import NIOCore
 
 extension Endpoints {
-    func upsertDocuments(in name: String, _ request: Request) async throws(APIError) -> Response {
+    func upsertDocuments(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         switch ContentType.read(request.headers) {
-        case .json: return try await upsertJSON(in: name, request)
-        case .lines: return try await upsertLines(in: name, request)
+        case .json: return try await upsertJSON(in: name, request, permit)
+        case .lines: return try await upsertLines(in: name, request, permit)
         case nil:
             throw APIError(
                 RequestError.unsupportedContentType(
@@ -16,9 +16,11 @@ extension Endpoints {
         }
     }
 
-    private func upsertJSON(in name: String, _ request: Request) async throws(APIError) -> Response {
+    private func upsertJSON(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError)
+        -> Response
+    {
         let target = try await upsertTarget(name)
-        let value = try await jsonBody(request)
+        let value = try await jsonBody(request, permit)
         let documents: [JSONValue]
         do throws(RequestError) {
             documents = try Fields(value).array("documents") ?? []
@@ -38,7 +40,9 @@ extension Endpoints {
     }
 
     /// Reads a line when the one before it has been dealt with: a client can send no faster than documents are written.
-    private func upsertLines(in name: String, _ request: Request) async throws(APIError) -> Response {
+    private func upsertLines(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError)
+        -> Response
+    {
         var upsert = makeUpsert(try await upsertTarget(name), lane: .bulk, patience: .waits)
         do throws(APIError) {
             var lines = LineSplitter(limit: configuration.maxLineBytes)
@@ -49,6 +53,9 @@ extension Endpoints {
                     try await add(line, at: index, to: &upsert)
                     index += 1
                 }
+                do throws(RequestError) {
+                    try permit.hold(lines.heldBytes + upsert.chunkBytes)
+                } catch { throw APIError(error) }
             }
             if let line = lines.finish() { try await add(line, at: index, to: &upsert) }
             try await upsert.commit()

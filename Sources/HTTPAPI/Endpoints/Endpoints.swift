@@ -14,6 +14,7 @@ struct Endpoints: Sendable {
     let metricsText: @Sendable () -> String
     let metrics: HTTPMetrics
     let parser: BodyParser
+    let bodyBudget: BodyBudget
     let readiness: ReadinessProbe
     let logger: Logger
     let clock: any Clock<Duration>
@@ -67,20 +68,23 @@ struct Endpoints: Sendable {
     }
 
     private func answer(_ route: Route, _ request: Request) async throws(APIError) -> Response {
-        switch route {
-        case .embeddings: try await embeddings(request)
+        // Until the answer is made: what was parsed is needed as long.
+        let permit = BodyPermit(bodyBudget)
+        defer { permit.giveBack() }
+        return switch route {
+        case .embeddings: try await embeddings(request, permit)
         case .models: models()
         case .model(let name): try model(named: name)
         case .collections: try await collections()
-        case .createCollection(let name): try await createCollection(name, request)
+        case .createCollection(let name): try await createCollection(name, request, permit)
         case .collection(let name): try await collection(name)
         case .dropCollection(let name): try await dropCollection(name)
         case .listDocuments(let name): try await listDocuments(in: name, request)
-        case .upsertDocuments(let name): try await upsertDocuments(in: name, request)
-        case .deleteDocuments(let name): try await deleteDocuments(in: name, request)
+        case .upsertDocuments(let name): try await upsertDocuments(in: name, request, permit)
+        case .deleteDocuments(let name): try await deleteDocuments(in: name, request, permit)
         case .document(let id, let name): try await document(id: id, in: name)
         case .deleteDocument(let id, let name): try await deleteDocument(id: id, in: name)
-        case .search(let name): try await search(in: name, request)
+        case .search(let name): try await search(in: name, request, permit)
         case .liveness: .json(.ok, ["status": "alive"])
         case .readiness: await readiness(request)
         case .metrics: .text(metricsText())

@@ -20,7 +20,8 @@ struct Upsert {
     private let patience: Patience
 
     private var chunk: [Entry] = []
-    private var chunkBytes = 0
+    /// Of the texts that wait to be written.
+    private(set) var chunkBytes = 0
     private(set) var report: UpsertReport
     /// The first document, or line, whose fate this upsert does not know: from there on a client sends again.
     private(set) var resumeIndex = 0

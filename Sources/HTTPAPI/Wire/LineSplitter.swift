@@ -17,6 +17,9 @@ package struct LineSplitter {
         self.limit = limit
     }
 
+    /// Of the line whose end has not come.
+    var heldBytes: Int { partial.readableBytes }
+
     /// Takes the next line out of `buffer`, or all of it where the line does not end there.
     package mutating func next(from buffer: inout ByteBuffer) -> Line? {
         let available = buffer.readableBytesView
