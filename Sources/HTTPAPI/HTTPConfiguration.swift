@@ -22,6 +22,10 @@ package struct HTTPConfiguration: Sendable {
     package var maxValues = 1 << 21
     /// A document line of NDJSON; no text that a model reads whole is near it.
     package var maxLineBytes = 1 << 20
+    /// UTF-8 of one document's text: what a line can hold.
+    package var maxTextBytes = 1 << 20
+    /// A page of documents ends early behind the document that reaches it.
+    package var bytesPerPage = 8 << 20
     /// `k` and page limits: what one answer may hold.
     package var maxResults = 1_000
     /// Ids of one deletion.

@@ -84,6 +84,44 @@ struct DocumentsRouteTests {
         #expect(second.object["next"] == .null)
     }
 
+    @Test func pagesEndEarlyAtTheirBytes() async throws {
+        let api = try await API { $0.bytesPerPage = 700 }.prepared()
+        let text = String(repeating: "t", count: 200)
+        _ = try await api.upsert((0..<7).map { #"{"id":"\#($0)","text":"\#(text)"}"# }.joined(separator: ","))
+        var sizes: [Int] = []
+        var seen: [JSONValue?] = []
+        var query = ""
+        while true {
+            let page = try await api.send(.get, "\(documents)?limit=5\(query)")
+            let data = try #require(page.object["data"]?.array)
+            sizes.append(data.count)
+            seen += data.map { $0.object?["id"] }
+            guard let next = page.object["next"]?.string else { break }
+            query = "&after=\(next)"
+        }
+        #expect(sizes == [3, 3, 1])
+        #expect(seen == (0..<7).map { .string("\($0)") })
+    }
+
+    @Test func longPagesAreWhole() async throws {
+        let ids = (100..<300).map { "\($0)" }
+        _ = try await api.upsert(ids.map { #"{"id":"\#($0)","text":"t"}"# }.joined(separator: ","))
+        for (limit, next) in [(64, "163"), (128, "227"), (199, "298"), (200, nil), (1_000, nil)] as [(Int, String?)] {
+            let page = try await api.send(.get, "\(documents)?limit=\(limit)")
+            #expect(page.object["data"]?.array?.compactMap { $0.object?["id"]?.string } == Array(ids.prefix(limit)))
+            #expect(page.object["next"] == next.map { .string($0) } ?? .null)
+        }
+    }
+
+    @Test func aTextOverTheLimitFailsAlone() async throws {
+        let api = try await API { $0.maxTextBytes = 8 }.prepared()
+        let answer = try await api.upsert(#"{"id":1,"text":"12345678"},{"id":2,"text":"1234567é"},{"id":3,"text":"a"}"#)
+        #expect(answer.count("inserted") == 2)
+        let error = try #require(answer.object["errors"]?.array?.first?.object)
+        #expect(error["id"] == "2")
+        #expect(error["message"] == "text has 9 bytes; at most 8 are taken")
+    }
+
     @Test(arguments: ["limit=0", "limit=1001", "limit=ten", "limit=1.0", "after=", "after=%zz", "offset=3"])
     func wrongPagesAreRefused(query: String) async throws {
         #expect(try await api.send(.get, "\(documents)?\(query)").status == 400)

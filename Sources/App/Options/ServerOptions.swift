@@ -29,7 +29,10 @@ struct ServerOptions: ParsableArguments {
     )
     var maxBufferedBodyBytes: Int?
 
-    @Option(help: "Bytes that one line of an NDJSON body may have; the body as a whole has no limit.")
+    @Option(
+        help:
+            "Bytes that one line of an NDJSON body may have, which as a whole has no limit; and a document's text in JSON."
+    )
     var maxLineBytes: Int = 1 << 20
 
     @Option(help: "Connections at a time; more wait in the operating system's queue.")
@@ -70,6 +73,7 @@ extension ServerOptions {
         configuration.maxBufferedBodyBytes =
             maxBufferedBodyBytes ?? max(configuration.maxBufferedBodyBytes, maxBodyBytes)
         configuration.maxLineBytes = maxLineBytes
+        configuration.maxTextBytes = maxLineBytes
         configuration.maxConnections = maxConnections
         configuration.bodyTimeout = .seconds(bodyTimeout)
         configuration.responseTimeout = .seconds(responseTimeout)

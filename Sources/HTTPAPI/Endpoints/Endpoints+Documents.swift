@@ -30,15 +30,18 @@ extension Endpoints {
             page = try PageRequest(query: request.uri.query, maximum: configuration.maxResults)
         } catch { throw APIError(error) }
         let (store, collection) = try await find(name)
-        let answer = try await stored { () async throws(StorageError) in
-            try await store.documents(after: page.after, limit: page.limit, in: collection)
-        }
-        return .json(
-            .ok,
-            [
-                "object": "list", "data": .array(answer.documents.map(\.json)),
-                "next": answer.next.map { .string($0) } ?? .null,
-            ])
+        var answer = PageAnswer(maximumCount: page.limit, maximumBytes: configuration.bytesPerPage)
+        var after = page.after
+        repeat {
+            // Few at a time: a page of long texts ends early, and what is behind its end is not held for nothing.
+            let limit = min(page.limit - answer.count, 64)
+            let found = try await stored { () async throws(StorageError) in
+                try await store.documents(after: after, limit: limit, in: collection)
+            }
+            answer.add(found)
+            after = found.next
+        } while after != nil && !answer.isFull
+        return .json(.ok, bytes: answer.finished)
     }
 
     func deleteDocuments(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
@@ -86,6 +89,44 @@ extension Endpoints {
             throw APIError(RequestError.invalidValue(field: "id", reason: reason))
         }
         return id
+    }
+}
+
+/// `{"object":"list","data":[…],"next":id or null}`, written straight into one buffer.
+private struct PageAnswer {
+    private let maximumCount: Int
+    private let maximumBytes: Int
+    private(set) var count = 0
+    private var bytes = Array(#"{"object":"list","data":["#.utf8)
+    private var next: String?
+
+    init(maximumCount: Int, maximumBytes: Int) {
+        self.maximumCount = maximumCount
+        self.maximumBytes = maximumBytes
+    }
+
+    var isFull: Bool { count >= maximumCount || bytes.count >= maximumBytes }
+
+    /// Takes of `page` what there is room for.
+    mutating func add(_ page: DocumentPage) {
+        next = page.next
+        for (index, document) in page.documents.enumerated() {
+            if count > 0 { bytes.append(UInt8(ascii: ",")) }
+            document.json.write(to: &bytes)
+            count += 1
+            if isFull {
+                if index + 1 < page.documents.count { next = document.id }
+                return
+            }
+        }
+    }
+
+    var finished: [UInt8] {
+        var bytes = bytes
+        bytes.append(contentsOf: #"],"next":"#.utf8)
+        (next.map { JSONValue.string($0) } ?? .null).write(to: &bytes)
+        bytes.append(UInt8(ascii: "}"))
+        return bytes
     }
 }
 

@@ -47,7 +47,7 @@ struct Upsert {
     mutating func add(_ value: JSONValue, at index: Int) async throws(APIError) {
         let content: Result<DocumentDraft, DocumentError>
         do throws(DocumentError) {
-            let draft = try DocumentReader.read(value)
+            let draft = try DocumentReader.read(value, maximumTextBytes: configuration.maxTextBytes)
             // Metadata is bounded by its own limit; text is what grows.
             chunkBytes += draft.text.utf8.count
             content = .success(draft)

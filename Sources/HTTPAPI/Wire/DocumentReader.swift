@@ -16,7 +16,7 @@ enum DocumentReader {
     static let maximumMetadataBytes = 64 << 10
     static let maximumMetadataDepth = 16
 
-    static func read(_ value: JSONValue) throws(DocumentError) -> DocumentDraft {
+    static func read(_ value: JSONValue, maximumTextBytes: Int) throws(DocumentError) -> DocumentDraft {
         guard case .object(let object) = value else {
             if case .malformed(let reason) = value { throw DocumentError(reason: "it is \(reason)", id: nil) }
             throw DocumentError(reason: "it must be an object, not \(value.typeName)", id: nil)
@@ -27,6 +27,10 @@ enum DocumentReader {
             throw DocumentError(reason: wrongType("text", textValue, "a string"), id: id)
         }
         guard !text.isEmpty else { throw DocumentError(reason: "text is empty", id: id) }
+        guard text.utf8.count <= maximumTextBytes else {
+            throw DocumentError(
+                reason: "text has \(text.utf8.count) bytes; at most \(maximumTextBytes) are taken", id: id)
+        }
         guard !text.utf8.contains(0) else { throw DocumentError(reason: "text holds a NUL", id: id) }
         switch object["metadata"] {
         case nil, .null: return DocumentDraft(id: id, text: text)
