@@ -24,6 +24,10 @@ struct DocumentsRouteTests {
         #expect(try await api.send(.get, "/v1/collections/books").json == created.json)
         let list = try await api.send(.get, "/v1/collections")
         #expect(list.object["data"]?.array?.map { $0.object?["name"] } == ["books", "demo"])
+        #expect(
+            list.object["data"]?.array?.first == [
+                "name": "books", "model": "test/hash-model", "dimensions": 8, "metric": "cosine",
+            ])
         let other = API(embedder: HashEmbedder(name: "other", fingerprint: 9), store: api.store)
         let conflict = try await other.send(.put, "/v1/collections/books")
         #expect(conflict.status == 409)

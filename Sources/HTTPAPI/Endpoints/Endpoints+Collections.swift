@@ -7,11 +7,9 @@ import Logging
 extension Endpoints {
     func collections() async throws(APIError) -> Response {
         let store = try requireStore()
-        var data: [JSONValue] = []
-        for collection in try await stored({ () async throws(StorageError) in try await store.collections() }) {
-            data.append(try await describe(collection, in: store))
-        }
-        return .json(.ok, ["object": "list", "data": .array(data)])
+        let collections = try await stored { () async throws(StorageError) in try await store.collections() }
+        // Without their numbers of documents: each would be a count over a whole table.
+        return .json(.ok, ["object": "list", "data": .array(collections.map { .object(summary($0)) })])
     }
 
     func createCollection(_ name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
@@ -58,11 +56,18 @@ extension Endpoints {
         let count = try await stored { () async throws(StorageError) in
             try await store.documentCount(in: collection)
         }
-        return [
-            "name": .string(collection.name.description), "model": .string(collection.modelName),
-            "dimensions": .number(JSONNumber(collection.dimensions)), "metric": .string(collection.metric.rawValue),
-            "documents": .number(JSONNumber(count)),
-        ]
+        var object = summary(collection)
+        object["documents"] = .number(JSONNumber(count))
+        return .object(object)
+    }
+
+    private func summary(_ collection: DocumentCollection) -> JSONObject {
+        var object = JSONObject()
+        object["name"] = .string(collection.name.description)
+        object["model"] = .string(collection.modelName)
+        object["dimensions"] = .number(JSONNumber(collection.dimensions))
+        object["metric"] = .string(collection.metric.rawValue)
+        return object
     }
 
     /// The collection of this name, and the store that holds it.
