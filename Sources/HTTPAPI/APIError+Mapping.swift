@@ -57,7 +57,8 @@ extension APIError {
         case .hostRefused(let host):
             self.init(
                 .misdirectedRequest, code: "host_refused",
-                "the server is bound to the loopback and does not answer for the host '\(host.shortened)'")
+                "the server does not answer for the host '\(host.shortened)'; start it with --allowed-host to change that"
+            )
         case .routeUnknown: self.init(.notFound, code: "not_found", "there is no such path")
         case .methodNotAllowed(let allowed):
             let methods = allowed.joined(separator: ", ")

@@ -8,8 +8,9 @@ package struct HTTPConfiguration: Sendable {
 
     /// A request must carry one of them, where there are any.
     package var apiKeys: [Secret] = []
-    package var hostCheck = HostCheck.onLoopback
-    /// Names that `Host` may carry besides the loopback's own, without a port; for a proxy on the same machine.
+    /// Names that `Host` may carry, without a port, besides the loopback's own and `host`. `Host` is checked where there are
+    /// any, and where the server is bound to the loopback: a web page that rebinds its name to an address of ours is
+    /// refused.
     package var allowedHosts: [String] = []
 
     /// As OpenAI's limit; some clients send 1,000 inputs in a request.
@@ -66,13 +67,6 @@ package struct HTTPConfiguration: Sendable {
     package var readinessLifetime = Duration.seconds(1)
 
     package init() {}
-
-    package enum HostCheck: Sendable {
-        /// `Host` must name the loopback (or one of `allowedHosts`) where the server is bound to the loopback: a web page
-        /// that rebinds its name to 127.0.0.1 is refused.
-        case onLoopback
-        case never
-    }
 
     /// Whether only this machine can reach `host`.
     package var bindsLoopback: Bool {

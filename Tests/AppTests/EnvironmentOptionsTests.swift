@@ -13,6 +13,17 @@ struct EnvironmentOptionsTests {
         #expect(arguments.first == "serve")
     }
 
+    @Test func severalValuesArePartedByCommas() throws {
+        let arguments = try merged(
+            ["serve"], ["OVENBIRD_ALLOWED_HOST": "localhost, a.example,", "OVENBIRD_SERVED_MODEL_NAME": "m"])
+        #expect(
+            Set(arguments) == [
+                "serve", "--allowed-host=localhost", "--allowed-host=a.example", "--served-model-name=m",
+            ])
+        // Where one value is taken, a comma belongs to it.
+        #expect(try merged(["serve"], ["OVENBIRD_MODEL": "a,b"]) == ["serve", "--model=a,b"])
+    }
+
     @Test(arguments: [["serve", "--port", "1"], ["serve", "--port=1"]])
     func theCommandLineWins(arguments: [String]) throws {
         #expect(try merged(arguments, ["OVENBIRD_PORT": "9"]) == arguments)

@@ -61,7 +61,6 @@ struct AccessTests {
         #expect(answer.status == 421)
         #expect(answer.code == "host_refused")
         #expect(try await API { $0.host = "0.0.0.0" }.send(.get, "/livez", host: host).status == 200)
-        #expect(try await API { $0.hostCheck = .never }.send(.get, "/livez", host: host).status == 200)
     }
 
     @Test(arguments: [
@@ -77,6 +76,18 @@ struct AccessTests {
     @Test func allowedHostsAreAnswered() async throws {
         let api = API { $0.allowedHosts = ["Proxy.Example"] }
         #expect(try await api.send(.get, "/livez", host: "proxy.example:443").status == 200)
+        #expect(try await api.send(.get, "/livez", host: "other.example").status == 421)
+    }
+
+    @Test func allowedHostsAreTheOnlyOnesBeyondLoopbackToo() async throws {
+        let api = API {
+            $0.host = "0.0.0.0"
+            $0.allowedHosts = ["service"]
+        }
+        for host in ["service:8080", "localhost:8080", "127.0.0.1"] {
+            #expect(try await api.send(.get, "/livez", host: host).status == 200)
+        }
+        #expect(try await api.send(.get, "/livez", host: "evil.example").code == "host_refused")
     }
 
     @Test(arguments: [

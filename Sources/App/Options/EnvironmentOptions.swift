@@ -23,7 +23,9 @@ package enum EnvironmentOptions {
                 continue
             }
             guard option.isFlag else {
-                additions.append("--\(option.name)=\(value)")
+                // An option that can be given several times takes its values parted by commas.
+                let values = option.isRepeating ? value.split(separator: ",").map(Self.trimmed) : [value]
+                additions += values.filter { !$0.isEmpty }.map { "--\(option.name)=\($0)" }
                 continue
             }
             switch value.lowercased() {
@@ -40,9 +42,14 @@ package enum EnvironmentOptions {
         prefix + option.uppercased().split(separator: "-").joined(separator: "_")
     }
 
+    private static func trimmed(_ text: Substring) -> String {
+        String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+
     private struct Option {
         let name: String
         let isFlag: Bool
+        let isRepeating: Bool
     }
 
     private static func options(of command: any ParsableCommand.Type) throws -> [Option] {
@@ -56,7 +63,7 @@ package enum EnvironmentOptions {
             let names = argument["names"]?.array ?? []
             let long = names.compactMap(\.object).first { $0["kind"] == "long" }?["name"]?.string
             guard let long, long != "help", long != "version" else { return nil }
-            return Option(name: long, isFlag: kind == "flag")
+            return Option(name: long, isFlag: kind == "flag", isRepeating: argument["isRepeating"] == true)
         }
     }
 }

@@ -6,6 +6,13 @@ struct ServerOptions: ParsableArguments {
     @Option(help: "Address to listen on. Anything but loopback needs an API key or --allow-anonymous.")
     var host: String = "127.0.0.1"
 
+    @Option(
+        name: .customLong("allowed-host"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Name that Host may carry besides the loopback's own; may be given several times. Beyond loopback Host is checked only where one is given.",
+            valueName: "name"))
+    var allowedHosts: [String] = []
+
     @Option(help: "Port to listen on; 0 takes a free one, which the log names.")
     var port: Int = 8080
 
@@ -49,6 +56,9 @@ struct ServerOptions: ParsableArguments {
 
     mutating func validate() throws {
         try requireRange(0...65_535, of: "--port", port)
+        for host in allowedHosts where !Self.isHostName(host) {
+            throw ValidationError("--allowed-host is '\(host)'; it takes a name or address without scheme and port")
+        }
         try requireRange(1...1_000_000, of: "--max-inputs", maxInputs)
         try requireRange(1_024...(1 << 30), of: "--max-body-bytes", maxBodyBytes)
         if let maxBufferedBodyBytes {
@@ -60,6 +70,13 @@ struct ServerOptions: ParsableArguments {
         try requireRange(1...86_400, of: "--response-timeout", responseTimeout)
         try requireRange(0...86_400, of: "--drain-timeout", drainTimeout)
     }
+
+    private static func isHostName(_ text: String) -> Bool {
+        let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+        return !text.isEmpty
+            && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "/") }
+            && (isBracketed || !text.contains(":"))
+    }
 }
 
 extension ServerOptions {
@@ -67,6 +84,7 @@ extension ServerOptions {
         var configuration = HTTPConfiguration()
         configuration.host = host
         configuration.port = port
+        configuration.allowedHosts = allowedHosts
         configuration.apiKeys = keys.map { Secret($0) }
         configuration.maxInputs = maxInputs
         configuration.maxBodyBytes = maxBodyBytes

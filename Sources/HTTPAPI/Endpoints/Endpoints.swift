@@ -93,16 +93,13 @@ struct Endpoints: Sendable {
     }
 
     private func checkHost(_ request: Request) throws(APIError) {
-        switch configuration.hostCheck {
-        case .never: return
-        case .onLoopback:
-            // A browser always sends Host; HTTP/1.0 clients need not.
-            guard configuration.bindsLoopback, let authority = request.head.authority else { return }
-            let allowed = ["localhost", "127.0.0.1", "[::1]", configuration.host] + configuration.allowedHosts
-            let host = HostName(authority: authority).text
-            guard allowed.contains(where: { $0.lowercased() == host }) else {
-                throw APIError(RequestError.hostRefused(authority))
-            }
+        guard configuration.bindsLoopback || !configuration.allowedHosts.isEmpty else { return }
+        // A browser always sends Host; HTTP/1.0 clients need not.
+        guard let authority = request.head.authority else { return }
+        let allowed = ["localhost", "127.0.0.1", "[::1]", configuration.host] + configuration.allowedHosts
+        let host = HostName(authority: authority).text
+        guard allowed.contains(where: { $0.lowercased() == host }) else {
+            throw APIError(RequestError.hostRefused(authority))
         }
     }
 
