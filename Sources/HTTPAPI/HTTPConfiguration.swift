@@ -69,9 +69,14 @@ package struct HTTPConfiguration: Sendable {
     package init() {}
 
     /// Whether only this machine can reach `host`.
-    package var bindsLoopback: Bool {
-        let isLoopbackIPv4 = host.hasPrefix("127.") && host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E }
-        return isLoopbackIPv4 || ["localhost", "::1", "[::1]"].contains(host)
+    package var bindsLoopback: Bool { Self.isLoopback(host: host) }
+
+    /// Whether an address is reached from this machine only; false for unusual spellings of one.
+    package static func isLoopback(host: String) -> Bool {
+        if ["localhost", "::1", "[::1]"].contains(host) { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127"
+            && parts.allSatisfy { $0.utf8.allSatisfy { (0x30...0x39).contains($0) } && UInt8($0) != nil }
     }
 }
 

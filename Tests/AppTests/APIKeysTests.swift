@@ -28,12 +28,4 @@ struct APIKeysTests {
     @Test func refusesAFileThatCannotBeRead() {
         #expect(throws: (any Error).self) { try APIKeys.load(file: "/nonexistent/keys", environment: [:]) }
     }
-
-    @Test(arguments: [
-        ("127.0.0.1", true), ("127.8.9.1", true), ("localhost", true), ("::1", true), ("0.0.0.0", false), ("::", false),
-        ("192.168.1.1", false), ("127.0.0.1.example.org", false), ("127.0.0", false),
-    ])
-    func knowsLoopback(host: String, expected: Bool) {
-        #expect(isLoopback(host: host) == expected)
-    }
 }

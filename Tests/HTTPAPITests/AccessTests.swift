@@ -65,7 +65,8 @@ struct AccessTests {
 
     @Test(arguments: [
         ("127.0.0.1", true), ("127.9.9.9", true), ("localhost", true), ("::1", true), ("0.0.0.0", false), ("::", false),
-        ("127.example.com", false), ("192.168.0.1", false), ("", false),
+        ("127.example.com", false), ("192.168.0.1", false), ("", false), ("127.0.0.1.example.org", false),
+        ("127.0.0", false), ("127.0.0.256", false), ("127.0.0.+1", false), ("[::1]", true),
     ])
     func loopbackIsRecognised(host: String, isLoopback: Bool) {
         var configuration = HTTPConfiguration()

@@ -31,7 +31,7 @@ struct ServeCommand: AsyncParsableCommand {
         log.bootstrap()
         let logger = Logger(label: "ovenbird")
         let keys = try APIKeys.load(file: server.apiKeyFile, environment: ProcessInfo.processInfo.environment)
-        guard !keys.isEmpty || server.allowAnonymous || isLoopback(host: server.host) else {
+        guard !keys.isEmpty || server.allowAnonymous || HTTPConfiguration.isLoopback(host: server.host) else {
             throw CommandFailure.usage(
                 "--host \(server.host) can be reached from other machines: set --api-key-file or OVENBIRD_API_KEY, "
                     + "or say --allow-anonymous")

@@ -31,10 +31,3 @@ package enum APIKeys {
         return keys
     }
 }
-
-/// Whether an address is reached from this machine only.
-package func isLoopback(host: String) -> Bool {
-    if host == "localhost" || host == "::1" || host == "[::1]" { return true }
-    let parts = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-    return parts.count == 4 && parts[0] == 127 && parts.allSatisfy { $0 != nil }
-}
