@@ -57,7 +57,7 @@ extension APIError {
         case .hostRefused(let host):
             self.init(
                 .misdirectedRequest, code: "host_refused",
-                "the server does not answer for the host '\(host.shortened)'; start it with --allowed-host to change that"
+                "the server does not answer for the host '\(host.shortened)'; --allowed-host adds one"
             )
         case .routeUnknown: self.init(.notFound, code: "not_found", "there is no such path")
         case .methodNotAllowed(let allowed):

@@ -23,8 +23,8 @@ final class BodyBudget: Sendable {
     }
 }
 
-/// One request's part of the budget. It grows with what has arrived, not with what was announced: a client that announces
-/// much and sends nothing takes nothing from others.
+/// One request's part of the budget. It grows with what has arrived, not with what was announced: a client that
+/// announces much and sends nothing takes nothing from others.
 final class BodyPermit: Sendable {
     private let budget: BodyBudget
     private let held = Mutex(0)

@@ -2,9 +2,9 @@ import JSON
 import NIOCore
 import NIOPosix
 
-/// Parses JSON bodies, long ones on one thread of its own: 32 MiB of small values take seconds, for which the threads that
-/// all requests share would answer nobody, not even `/livez`. One thread, because the allocator keeps what each thread
-/// has freed.
+/// Parses JSON bodies, long ones on one thread of its own: 32 MiB of small values take seconds, for which the threads
+/// that all requests share would answer nobody, not even `/livez`. One thread, because the allocator keeps what each
+/// thread has freed.
 final class BodyParser: Sendable {
     /// Shorter bodies take a few milliseconds at most, about what a change of threads may cost.
     static let longBodyBytes = 256 << 10

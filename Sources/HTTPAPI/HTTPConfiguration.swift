@@ -8,9 +8,9 @@ package struct HTTPConfiguration: Sendable {
 
     /// A request must carry one of them, where there are any.
     package var apiKeys: [Secret] = []
-    /// Names that `Host` may carry, without a port, besides the loopback's own and `host`. `Host` is checked where there are
-    /// any, and where the server is bound to the loopback: a web page that rebinds its name to an address of ours is
-    /// refused.
+    /// Names that `Host` may carry, without a port, besides the loopback's own and `host`. `Host` is checked where there
+    /// are any, and where the server is bound to the loopback: a web page that rebinds its name to an address of ours
+    /// is refused.
     package var allowedHosts: [String] = []
 
     /// As OpenAI's limit; some clients send 1,000 inputs in a request.

@@ -17,8 +17,8 @@ extension JSONValue {
     package static let maximumDepth = 64
 
     /// Reads exactly one JSON value, with white space around it.
-    /// - Parameter maximumValueCount: values, nested ones included, beyond which reading stops: small ones take many times
-    ///   the memory of their text.
+    /// - Parameter maximumValueCount: values, nested ones included, beyond which reading stops: small ones take many
+    ///   times the memory of their text.
     package init(
         parsing bytes: Span<UInt8>, maximumDepth: Int = JSONValue.maximumDepth, maximumValueCount: Int = .max
     ) throws(JSONError) {

@@ -1,3 +1,4 @@
+import Embeddings
 import HTTPAPI
 import HTTPTypes
 import JSON
@@ -59,11 +60,13 @@ struct BodyLimitTests {
 
     @Test func linesCountOnlyWhileTheyAreHeld() async throws {
         let api = try await API { $0.maxBufferedBodyBytes = 1_000 }.prepared()
-        let line = { #"{"id":\#($0),"text":"\#(String(repeating: "a", count: $1))"}\#n"# }
+        func line(_ id: Int, _ length: Int) -> [UInt8] {
+            Array(#"{"id":\#(id),"text":"\#(String(repeating: "a", count: length))"}\#n"#.utf8)
+        }
         let path = "/v1/collections/demo/documents"
-        let many = (0..<40).map { Array(line($0, 10).utf8) }
+        let many = (0..<40).map { line($0, 10) }
         #expect(try await api.send(.post, path, pieces: many, type: "application/x-ndjson").count("inserted") == 40)
-        let long = Array(line(99, 2_000).utf8)
+        let long = line(99, 2_000)
         let cut = try await api.send(
             .post, path, pieces: [Array(long[..<1_500]), Array(long[1_500...])], type: "application/x-ndjson")
         #expect(cut.status == 503)

@@ -119,7 +119,8 @@ struct DocumentsRouteTests {
 
     @Test func aTextOverTheLimitFailsAlone() async throws {
         let api = try await API { $0.maxTextBytes = 8 }.prepared()
-        let answer = try await api.upsert(#"{"id":1,"text":"12345678"},{"id":2,"text":"1234567é"},{"id":3,"text":"a"}"#)
+        let answer = try await api.upsert(
+            #"{"id":1,"text":"12345678"},{"id":2,"text":"1234567é"},{"id":3,"text":"a"}"#)
         #expect(answer.count("inserted") == 2)
         let error = try #require(answer.object["errors"]?.array?.first?.object)
         #expect(error["id"] == "2")

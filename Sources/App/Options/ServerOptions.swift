@@ -9,7 +9,7 @@ struct ServerOptions: ParsableArguments {
     @Option(
         name: .customLong("allowed-host"), parsing: .singleValue,
         help: ArgumentHelp(
-            "Name that Host may carry besides the loopback's own; may be given several times. Beyond loopback Host is checked only where one is given.",
+            "Name that Host may carry besides the loopback's; repeatable. Where one is given, Host is always checked.",
             valueName: "name"))
     var allowedHosts: [String] = []
 
@@ -32,13 +32,13 @@ struct ServerOptions: ParsableArguments {
 
     @Option(
         help:
-            "Bytes that the bodies of all requests may hold together; beyond it 503. Default: 256 MiB, or --max-body-bytes where that is more."
+            "Bytes that the bodies of all requests may hold together; default: 256 MiB or --max-body-bytes, if more."
     )
     var maxBufferedBodyBytes: Int?
 
     @Option(
         help:
-            "Bytes that one line of an NDJSON body may have, which as a whole has no limit; and a document's text in JSON."
+            "Bytes of one line of an NDJSON body, which as a whole has no limit; and of a document's text in JSON."
     )
     var maxLineBytes: Int = 1 << 20
 
