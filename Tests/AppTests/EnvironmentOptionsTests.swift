@@ -39,4 +39,12 @@ struct EnvironmentOptionsTests {
         #expect(try merged(["tokenize"], ["OVENBIRD_PORT": "9"]) == ["tokenize"])
         #expect(try merged(["--help"], ["OVENBIRD_PORT": "9"]) == ["--help"])
     }
+
+    /// The parser would fill the first of two, and the other would be ignored.
+    @Test func noCommandDeclaresAnOptionTwice() throws {
+        for command in OvenbirdCommand.configuration.subcommands {
+            let names = try EnvironmentOptions.names(of: command)
+            #expect(!names.isEmpty && names.count == Set(names).count, "\(names.sorted())")
+        }
+    }
 }

@@ -26,10 +26,6 @@ struct BatchingOptions: ParsableArguments {
     @Option(help: "Texts that a pass may hold.")
     var maxNumSeqs: Int = BatchingConfiguration().maximumBatchSequences
 
-    @Option(
-        help: "Tokens that all admitted texts may hold together. Default: what one request may hold, at least 262144.")
-    var maxQueuedTokens: Int?
-
     mutating func validate() throws {
         try requireRange(1...1_048_576, of: "--max-batch-tokens", maxBatchTokens)
         try requireRange(1...65_536, of: "--max-num-seqs", maxNumSeqs)

@@ -38,6 +38,11 @@ package enum EnvironmentOptions {
         return Array(arguments[...place]) + additions + Array(arguments[(place + 1)...])
     }
 
+    /// The long names of a command's options and flags, once for each place that declares them.
+    package static func names(of command: any ParsableCommand.Type) throws -> [String] {
+        try options(of: command).map(\.name)
+    }
+
     static func variable(for option: String) -> String {
         prefix + option.uppercased().split(separator: "-").joined(separator: "_")
     }
