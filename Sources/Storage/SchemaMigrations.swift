@@ -4,11 +4,12 @@ package import Postgres
 package enum SchemaMigrations {
     /// The generation of this binary. It grows when a binary stops being able to run on older schemas' data the old way;
     /// a migration's `-- oldest-binary: N` refuses those below N.
-    package static let binaryGeneration = 1
+    package static let binaryGeneration = 2
 
     /// File names and contents. The build makes its own names of the files' (a leading digit becomes `_`), so each stands here beside its own.
     package static let files: [(name: String, bytes: [UInt8])] = [
-        ("0001_collections.sql", PackageResources._001_collections_sql)
+        ("0001_collections.sql", PackageResources._001_collections_sql),
+        ("0002_jobs.sql", PackageResources._002_jobs_sql),
     ]
 
     /// In the order in which they are applied.
