@@ -11,11 +11,13 @@ extension LibPQConnection {
         _ = try answer(patience)
     }
 
-    /// Runs the statements between BEGIN and COMMIT, all sent before the first answer is read.
+    /// Runs the statements between BEGIN (with the statement that sets the limits) and COMMIT, all sent before the first
+    /// answer is read.
     func transaction(
-        _ statements: [PostgresStatement], patience: Patience
+        _ statements: [PostgresStatement], limits: PostgresStatement?, patience: Patience
     ) throws(PostgresError) -> [PostgresResult] {
-        let all = ["BEGIN"] + statements + ["COMMIT"]
+        let opening: [PostgresStatement] = limits.map { ["BEGIN", $0] } ?? ["BEGIN"]
+        let all = opening + statements + ["COMMIT"]
         try enterPipeline()
         for statement in all { try send(statement) }
         try synchronize()
@@ -33,7 +35,7 @@ extension LibPQConnection {
             results.append(result)
         }
         try finishPipeline(patience)
-        guard let failure else { return Array(results.dropFirst().dropLast()) }
+        guard let failure else { return Array(results.dropFirst(opening.count).dropLast()) }
         // The statements after the failed one were skipped, COMMIT among them, and left the transaction open.
         if isInTransaction, isReady { _ = try query("ROLLBACK", patience: patience) }
         throw failure

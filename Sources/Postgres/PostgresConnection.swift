@@ -65,11 +65,15 @@ package actor PostgresConnection {
 
     /// Runs the statements between BEGIN and COMMIT in one pipeline, one round trip; an error rolls all of them back.
     /// One result a statement. Where it throws `unavailable` or `cancelled`, it may have been committed.
+    ///
+    /// - Parameter limits: what the server holds the transaction to, whatever becomes of this process; nil: nothing.
     package func transaction(
-        _ statements: [PostgresStatement], timeout: Duration? = nil
+        _ statements: [PostgresStatement], timeout: Duration? = nil, limits: TransactionLimits? = nil
     ) async throws(PostgresError) -> [PostgresResult] {
-        try await perform(timeout) { (session: borrowing LibPQConnection, patience) throws(PostgresError) in
-            try session.transaction(statements, patience: patience)
+        let limits = limits?.statement(
+            timeout: timeout ?? configuration.commandTimeout, serverVersion: serverVersion)
+        return try await perform(timeout) { (session: borrowing LibPQConnection, patience) throws(PostgresError) in
+            try session.transaction(statements, limits: limits, patience: patience)
         }
     }
 

@@ -45,11 +45,11 @@ extension PostgresError {
     }
 
     /// States in which the server, not the statement, is at fault, and a later call may succeed: class 08 (connection),
-    /// 53300 (too many connections), 57P01 to 57P03 and 57P05 (stopping, crashed, starting, idle too long), 25P03 (idle
-    /// in a transaction too long). See PostgreSQL's appendix A.
+    /// 53300 (too many connections), 57P01 to 57P03 and 57P05 (stopping, crashed, starting, idle too long), 25P03 and
+    /// 25P04 (a transaction idle, or open, for too long). See PostgreSQL's appendix A.
     static func classify(_ error: PostgresServerError) -> PostgresError {
         switch error.code {
-        case "53300", "57P01", "57P02", "57P03", "57P05", "25P03": .unavailable(error.message)
+        case "53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04": .unavailable(error.message)
         case let code where code.hasPrefix("08"): .unavailable(error.message)
         default: .server(error)
         }

@@ -76,11 +76,13 @@ package final class PostgresPool: Sendable {
 
     /// Runs the statements in one transaction. It is never repeated: where it ends with `unavailable` or `cancelled`, it
     /// may have been committed.
+    ///
+    /// - Parameter limits: what the server holds the transaction to, whatever becomes of this process; nil: nothing.
     package func transaction(
-        _ statements: [PostgresStatement], timeout: Duration? = nil
+        _ statements: [PostgresStatement], timeout: Duration? = nil, limits: TransactionLimits? = nil
     ) async throws(PostgresError) -> [PostgresResult] {
         try await withConnection { connection async throws(PostgresError) in
-            try await connection.transaction(statements, timeout: timeout)
+            try await connection.transaction(statements, timeout: timeout, limits: limits)
         }
     }
 

@@ -108,6 +108,42 @@ struct ConnectionTests {
         }
     }
 
+    @Test func aTransactionsLimitsAreItsOwn() async throws {
+        try await TestDatabase.withConnection { connection in
+            var names = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+            if connection.serverVersion >= 170_000 { names.append("transaction_timeout") }
+            let settings: PostgresStatement =
+                "SELECT array_agg(current_setting(n) ORDER BY i) FROM unnest(\(names)) WITH ORDINALITY AS t (n, i)"
+            func values(_ results: [PostgresResult]) throws -> [String] { try #require(results.first?.first).decode(0) }
+
+            let inherited = try await connection.transaction([settings], timeout: .seconds(2))
+            #expect(try values(inherited) == names.map { _ in "0" })
+            let whole = try await connection.transaction([settings], timeout: .seconds(2), limits: .followingClient)
+            #expect(try values(whole) == names.map { _ in "2500ms" })
+            let short = try await connection.transaction(
+                [settings], timeout: .seconds(2), limits: TransactionLimits(lock: .milliseconds(250)))
+            #expect(try values(short)[1] == "250ms")
+            let afterwards = try await connection.query(settings)
+            #expect(try values([afterwards]) == names.map { _ in "0" })
+        }
+    }
+
+    @Test func aLockIsWaitedForNoLongerThanItsLimit() async throws {
+        try await TestDatabase.with { database in
+            let (holder, waiter) = (try await database.connect(), try await database.connect())
+            try await holder.script("CREATE TABLE t (a int)")
+            try await holder.script("BEGIN; LOCK TABLE t")
+            let error = await #expect(throws: PostgresError.self) {
+                try await waiter.transaction(
+                    ["INSERT INTO t VALUES (1)"], timeout: .seconds(5),
+                    limits: TransactionLimits(lock: .milliseconds(100)))
+            }
+            #expect(error?.code == "55P03")
+            try await holder.script("COMMIT")
+            _ = try await waiter.transaction(["INSERT INTO t VALUES (1)"], limits: .followingClient)
+        }
+    }
+
     @Test func aLargePipelineDoesNotDeadlock() async throws {
         try await TestDatabase.withConnection { connection in
             let payload = String(repeating: "x", count: 1 << 20)
