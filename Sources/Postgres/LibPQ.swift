@@ -217,6 +217,26 @@ extension LibPQConnection {
         }
     }
 
+    /// The payloads of the notifications that have arrived and were not taken yet; where there are none, those that come
+    /// before the deadline.
+    func notifications(_ patience: Patience) throws(PostgresError) -> [String] {
+        while true {
+            var payloads: [String] = []
+            while let notification = PQnotifies(raw) {
+                payloads.append(String(cString: notification.pointee.extra))
+                PQfreemem(notification)
+            }
+            guard payloads.isEmpty else { return payloads }
+            let socket = PQsocket(raw)
+            guard socket >= 0 else { throw lost() }
+            switch Poll.wait(for: POLLIN, on: socket, patience: patience) {
+            case .ready: guard PQconsumeInput(raw) == 1 else { throw lost() }
+            case .interrupted: throw .cancelled
+            case .timedOut: return []
+            }
+        }
+    }
+
     /// Sleeps until the socket is ready, and says for what.
     @discardableResult
     private func wait(for events: Int32, patience: Patience) throws(PostgresError) -> Int32 {

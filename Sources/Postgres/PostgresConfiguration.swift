@@ -26,6 +26,13 @@ package struct PostgresConfiguration: Sendable {
         PostgresConfiguration(copying: self, parameters: parameters.merging(["dbname": name]) { $1 })
     }
 
+    /// The same server; a cancelled statement's connection is given up at once.
+    func abandoningCancelledStatements() -> PostgresConfiguration {
+        var copy = self
+        copy.cancelTimeout = .zero
+        return copy
+    }
+
     private init(copying other: PostgresConfiguration, parameters: [String: String]) {
         maximumConnections = other.maximumConnections
         connectTimeout = other.connectTimeout

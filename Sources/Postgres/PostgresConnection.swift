@@ -85,6 +85,14 @@ package actor PostgresConnection {
         }
     }
 
+    /// The payloads of notifications, on the channels that this session listens to; none where none came in time. Other
+    /// calls wait meanwhile.
+    func notifications(waitingFor duration: Duration) async throws(PostgresError) -> [String] {
+        try await perform(duration) { (session: borrowing LibPQConnection, patience) throws(PostgresError) in
+            try session.notifications(patience)
+        }
+    }
+
     /// Closes it; every later call throws `unavailable`.
     package func close() {
         session = nil
