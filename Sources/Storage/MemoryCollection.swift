@@ -7,9 +7,13 @@ struct MemoryCollection: Sendable {
     private var documents: [ExactText: Document] = [:]
     /// The keys of `documents`, sorted.
     private var ids: [ExactText] = []
+    /// A document that has the text.
+    private var idOfText: [ExactText: ExactText] = [:]
 
     private struct Document {
         var text: String
+        /// Of two texts for one document the one with the larger version wins.
+        var version: Int64
         var metadata: JSONObject
         var tokenCount: Int
         var isTruncated: Bool
@@ -26,22 +30,70 @@ struct MemoryCollection: Sendable {
         documents[ExactText(draft.id)].map { ExactText($0.text) != ExactText(draft.text) } ?? true
     }
 
-    mutating func write(_ write: DocumentWrite) -> DocumentOutcome {
+    /// Writes for whoever stands in the request; that is the latest word on the document.
+    mutating func write(_ write: DocumentWrite, version: Int64) -> DocumentOutcome {
         let id = ExactText(write.draft.id)
         let stored = documents[id]
         let metadata = write.draft.metadata.storable
         let hasSameText = stored.map { ExactText($0.text) == ExactText(write.draft.text) } ?? false
-        if let stored, hasSameText, stored.metadata.isSame(as: metadata) { return .unchanged }
+        if let stored, hasSameText, stored.metadata.isSame(as: metadata) {
+            documents[id]?.version = max(stored.version, version)
+            return .unchanged
+        }
         if let embedding = write.embedding {
-            documents[id] = Document(
-                text: write.draft.text, metadata: metadata, tokenCount: embedding.tokenCount,
-                isTruncated: embedding.isTruncated, vector: HalfVector(rounding: embedding.vector))
-            if stored == nil { ids.insert(id, at: place(after: id)) }
+            put(
+                Document(
+                    text: write.draft.text, version: version, metadata: metadata, tokenCount: embedding.tokenCount,
+                    isTruncated: embedding.isTruncated, vector: HalfVector(rounding: embedding.vector)), at: id)
             return stored == nil ? .inserted : .updated
         }
         guard hasSameText else { return .needsEmbedding }
         documents[id]?.metadata = metadata
+        documents[id]?.version = version
         return .updated
+    }
+
+    /// Writes what a job has embedded; nothing where a later text, or a later word on this one, is there already.
+    mutating func write(_ draft: DocumentDraft, _ embedding: Embedding, version: Int64) {
+        let id = ExactText(draft.id)
+        if let stored = documents[id] {
+            guard stored.version < version else { return }
+            if ExactText(stored.text) == ExactText(draft.text) {
+                documents[id]?.version = version
+                documents[id]?.metadata = draft.metadata.storable
+                return
+            }
+        }
+        put(
+            Document(
+                text: draft.text, version: version, metadata: draft.metadata.storable,
+                tokenCount: embedding.tokenCount, isTruncated: embedding.isTruncated,
+                vector: HalfVector(rounding: embedding.vector)), at: id)
+    }
+
+    private mutating func put(_ document: Document, at id: ExactText) {
+        if let replaced = documents.updateValue(document, forKey: id) {
+            forget(ExactText(replaced.text), of: id)
+        } else {
+            ids.insert(id, at: place(after: id))
+        }
+        idOfText[ExactText(document.text)] = id
+    }
+
+    private mutating func forget(_ text: ExactText, of id: ExactText) {
+        if idOfText[text] == id { idOfText[text] = nil }
+    }
+
+    /// The embedding of the document with this id, while it has this text.
+    func embedding(of id: String, text: String) -> Embedding? {
+        guard let document = documents[ExactText(id)], ExactText(document.text) == ExactText(text) else { return nil }
+        return Embedding(
+            vector: document.vector.widened, tokenCount: document.tokenCount, isTruncated: document.isTruncated)
+    }
+
+    /// The embedding of some document that has this text.
+    func embedding(ofText text: String) -> Embedding? {
+        idOfText[ExactText(text)].flatMap { embedding(of: $0.text, text: text) }
     }
 
     func document(_ id: String) -> StoredDocument? {
@@ -66,7 +118,9 @@ struct MemoryCollection: Sendable {
             case .filter(let filter): Set(documents.filter { filter.matches($1.metadata) }.map(\.key))
             }
         ids.removeAll(where: doomed.contains)
-        for id in doomed { documents[id] = nil }
+        for id in doomed {
+            if let document = documents.removeValue(forKey: id) { forget(ExactText(document.text), of: id) }
+        }
         return doomed.count
     }
 

@@ -7,6 +7,12 @@ package final class MemoryDocumentStore: DocumentStore {
     private struct State {
         var collections: [CollectionName: MemoryCollection] = [:]
         var lastID: Int64 = 0
+        var lastVersion: Int64 = 0
+
+        mutating func nextVersion() -> Int64 {
+            lastVersion += 1
+            return lastVersion
+        }
     }
 
     private let state = Mutex(State())
@@ -57,7 +63,9 @@ package final class MemoryDocumentStore: DocumentStore {
     package func write(
         _ writes: [DocumentWrite], to collection: DocumentCollection
     ) async throws(StorageError) -> [DocumentOutcome] {
-        try change(collection) { stored in writes.map { stored.write($0) } }
+        try change(collection) { stored, nextVersion in
+            writes.map { stored.write($0, version: nextVersion()) }
+        }
     }
 
     package func document(
@@ -75,7 +83,7 @@ package final class MemoryDocumentStore: DocumentStore {
     package func deleteDocuments(
         _ selection: DocumentSelection, in collection: DocumentCollection
     ) async throws(StorageError) -> Int {
-        try change(collection) { $0.delete(selection) }
+        try change(collection) { stored, _ in stored.delete(selection) }
     }
 
     package func search(
@@ -86,14 +94,19 @@ package final class MemoryDocumentStore: DocumentStore {
 
     package func unavailability() async -> StorageError? { nil }
 
+    /// Of two texts for one document the one with the larger version wins.
+    func nextVersion() -> Int64 { state.withLock { $0.nextVersion() } }
+
+    func snapshots() -> [MemoryCollection] { state.withLock { Array($0.collections.values) } }
+
     private func snapshot(of collection: DocumentCollection) throws(StorageError) -> MemoryCollection {
         let stored = state.withLock { $0.collections[collection.name] }
         guard let stored, stored.description.id == collection.id else { throw .collectionNotFound(collection.name) }
         return stored
     }
 
-    private func change<Result: Sendable>(
-        _ collection: DocumentCollection, _ body: (inout MemoryCollection) -> Result
+    func change<Result: Sendable>(
+        _ collection: DocumentCollection, _ body: (inout MemoryCollection, _ nextVersion: () -> Int64) -> Result
     ) throws(StorageError) -> Result {
         let result: Result? = state.withLock { state in
             guard state.collections[collection.name]?.description.id == collection.id,
@@ -101,7 +114,7 @@ package final class MemoryDocumentStore: DocumentStore {
                 var stored = state.collections.removeValue(forKey: collection.name)
             else { return nil }
             defer { state.collections[collection.name] = stored }
-            return body(&stored)
+            return body(&stored) { state.nextVersion() }
         }
         guard let result else { throw .collectionNotFound(collection.name) }
         return result
