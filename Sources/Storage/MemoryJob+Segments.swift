@@ -98,8 +98,8 @@ extension MemoryJob {
                 rescued.append(segment)
                 continue
             }
-            report.rescued += 1
             if segment.attempt < maximumAttempts {
+                report.rescued += 1
                 segment.state = .available
                 segment.runAt = now.advanced(by: wait(segment.attempt))
                 rescued.append(segment)
@@ -117,7 +117,7 @@ extension MemoryJob {
             } else {
                 report.failedInputs += pending.count
                 for index in pending {
-                    inputs[index].outcome = .failed(.noWorkerSurvived(attempts: segment.attempt))
+                    inputs[index].outcome = .failed(Self.workerLost)
                     job.counts.failed += 1
                 }
                 segment.state = .done(at: now)
@@ -130,15 +130,17 @@ extension MemoryJob {
     }
 }
 
-extension ItemError {
-    static func noWorkerSurvived(attempts: Int) -> ItemError {
-        ItemError(
-            code: "worker_lost", message: "\(attempts) workers in turn were lost while they embedded this text alone")
-    }
-
-    static let collectionDropped = ItemError(
-        code: "collection_dropped", message: "the job's collection was dropped")
+// What an input without a vector has instead.
+extension MemoryJob {
+    static let workerLost = ItemError(code: "worker_lost", message: "every worker that took this input was lost")
 
     static let superseded = ItemError(
-        code: "superseded", message: "the document has another text by now, or was deleted")
+        code: "superseded", message: "the document has another text by now, or is gone from the collection")
+
+    static let cancelled = ItemError(
+        code: "cancelled", message: "the job was cancelled before this input was embedded")
+
+    static func collectionGone(_ name: CollectionName) -> ItemError {
+        ItemError(code: "collection_not_found", message: "the collection '\(name)' is gone")
+    }
 }

@@ -87,10 +87,11 @@ struct MemoryJob: Sendable {
         case (.pause, .paused), (.resume, .queued), (.resume, .running), (.cancel, .cancelled): break
         case (.resume, .paused): job.state = job.startedAt == nil ? .queued : .running
         case (.cancel, .queued), (.cancel, .running), (.cancel, .paused): end(as: .cancelled, now: now)
-        case (.retryFailed, .completed): retryFailed(now: now)
+        case (.retryFailed, .completed) where job.dataDroppedAt == nil: retryFailed(now: now)
         case (.pause, .completed), (.pause, .cancelled), (.pause, .failed), (.resume, .completed),
             (.resume, .cancelled), (.resume, .failed), (.cancel, .completed), (.cancel, .failed),
-            (.retryFailed, .queued), (.retryFailed, .running), (.retryFailed, .paused), (.retryFailed, .cancelled),
+            (.retryFailed, .completed), (.retryFailed, .queued), (.retryFailed, .running), (.retryFailed, .paused),
+            (.retryFailed, .cancelled),
             (.retryFailed, .failed):
             return .refused(job.state)
         }
@@ -98,7 +99,6 @@ struct MemoryJob: Sendable {
     }
 
     private mutating func retryFailed(now: Timestamp) {
-        guard job.dataDroppedAt == nil else { return }
         for place in segments.indices {
             var count = 0
             for index in segments[place].inputs {

@@ -21,7 +21,7 @@ package final class MemoryJobStore: JobStore {
     }
 
     package func beginJob(_ specification: JobSpecification) async throws(StorageError) -> JobID {
-        try change { jobs, now in jobs.begin(specification, now: now) }
+        try change { jobs, now throws(StorageError) in try jobs.begin(specification, now: now) }
     }
 
     package func append(_ inputs: [JobInput], at firstIndex: Int, to job: JobID) async throws(StorageError) {

@@ -4,7 +4,6 @@ import JSON
 /// What workers do with the jobs.
 extension MemoryJobs {
     mutating func claim(_ request: SegmentClaim, now: Timestamp) -> [LeasedSegment] {
-        failJobsWithoutCollection(of: request.fingerprint, now: now)
         var leased: [LeasedSegment] = []
         while leased.count < request.maximumCount, let number = next(for: request.fingerprint, now: now) {
             let token = nextToken()
@@ -28,16 +27,6 @@ extension MemoryJobs {
             (servedByteCounts[job.job.owner] ?? 0, -job.job.priority, job.number)
         }
         return waiting.min { rank($0) < rank($1) }?.number
-    }
-
-    private mutating func failJobsWithoutCollection(of fingerprint: ModelFingerprint, now: Timestamp) {
-        for number in open {
-            guard let specification = jobs[number]?.specification, specification.fingerprint == fingerprint,
-                let collection = specification.collection, !documents.exists(collection)
-            else { continue }
-            jobs[number]?.fail(.collectionDropped, now: now)
-            noteState(of: number)
-        }
     }
 
     func load(_ segment: LeasedSegment) -> [SegmentInput] {
@@ -76,7 +65,7 @@ extension MemoryJobs {
         defer { noteState(of: number) }
         if let collection = job.specification.collection {
             guard documents.write(Self.writes(of: outcomes, in: job), to: collection) else {
-                jobs[number]?.fail(.collectionDropped, now: now)
+                jobs[number]?.fail(MemoryJob.collectionGone(collection.name), now: now)
                 return .jobFailed
             }
         }

@@ -41,7 +41,10 @@ struct MemoryJobs: Sendable {
 
     // MARK: - Submission
 
-    mutating func begin(_ specification: JobSpecification, now: Timestamp) -> JobID {
+    mutating func begin(_ specification: JobSpecification, now: Timestamp) throws(StorageError) -> JobID {
+        if let collection = specification.collection, !documents.exists(collection) {
+            throw .collectionNotFound(collection.name)
+        }
         lastNumber += 1
         let id = JobID.random()
         numbers[id] = lastNumber
@@ -56,8 +59,8 @@ struct MemoryJobs: Sendable {
             throw .internalFailure(details: "\(id) does not receive inputs")
         }
         let count = job.inputs.count
-        guard firstIndex <= count else {
-            throw .internalFailure(details: "\(id) has \(count) inputs, and the next would be \(firstIndex)")
+        guard firstIndex == count || firstIndex + inputs.count <= count else {
+            throw .internalFailure(details: "\(id) has \(count) inputs, and not \(firstIndex)")
         }
         // Before then it is a call repeated whose first try was heard.
         guard firstIndex == count else { return }
@@ -98,6 +101,7 @@ struct MemoryJobs: Sendable {
         if job.job.state == .receiving {
             jobs[number]?.commit(hash: hash, now: now)
             noteState(of: number)
+            settleCredit(of: number)
         }
         guard let committed = jobs[number] else { throw .internalFailure(details: "\(id) is unknown") }
         return .accepted(committed.described(now: now))
@@ -141,8 +145,9 @@ struct MemoryJobs: Sendable {
     func results(of id: JobID, after index: Int?, limit: Int) -> [JobResult] {
         guard let job = visible(id) else { return [] }
         let first = min(job.inputs.count, (index ?? -1) + 1)
-        let ended = job.inputs.indices[first...].lazy.filter { job.inputs[$0].outcome != nil }.prefix(limit)
-        return ended.map { index in
+        let isCutShort = job.job.state == .cancelled || job.job.state == .failed
+        let ended = job.inputs.indices[first...].lazy.filter { isCutShort || job.inputs[$0].outcome != nil }
+        return ended.prefix(limit).map { index in
             JobResult(index: index, id: job.inputs[index].id, outcome: outcome(of: index, in: job))
         }
     }
@@ -158,8 +163,9 @@ struct MemoryJobs: Sendable {
             let embedding = job.specification.collection.flatMap { collection in
                 documents.embedding(of: input.id, text: input.content?.text ?? "", in: collection)
             }
-            return embedding.map { .success($0) } ?? .failure(.superseded)
-        case nil: preconditionFailure("an input without an outcome has no result")
+            return embedding.map { .success($0) } ?? .failure(MemoryJob.superseded)
+        // Only shown where the job was cut short.
+        case nil: return .failure(job.job.failure ?? MemoryJob.cancelled)
         }
     }
 
@@ -170,6 +176,7 @@ struct MemoryJobs: Sendable {
         let transition = jobs[number]?.apply(command, now: now) ?? .unknown
         noteState(of: number)
         guard case .done = transition else { return transition }
+        if command == .resume || command == .retryFailed { settleCredit(of: number) }
         return jobs[number].map { .done($0.described(now: now)) } ?? .unknown
     }
 
@@ -227,6 +234,17 @@ struct MemoryJobs: Sendable {
     /// After every change of a job's state.
     mutating func noteState(of number: Int64) {
         if jobs[number]?.isOpen == true { open.insert(number) } else { open.remove(number) }
+    }
+
+    /// Who had nothing to do for a while has not saved up a claim to be served before everybody else: he begins where the
+    /// one among those at work stands who has had least.
+    private mutating func settleCredit(of number: Int64) {
+        guard let owner = jobs[number]?.job.owner, jobs[number]?.job.state == .queued else { return }
+        let active = open.compactMap { jobs[$0] }.filter { $0.isActive && $0.number != number }
+        guard !active.contains(where: { $0.job.owner == owner }),
+            let least = active.map({ servedByteCounts[$0.job.owner] ?? 0 }).min()
+        else { return }
+        servedByteCounts[owner] = max(least, servedByteCounts[owner] ?? 0)
     }
 
     private mutating func dropData(of number: Int64) {

@@ -1,4 +1,4 @@
-package import Embeddings
+import Embeddings
 
 #if canImport(Glibc)
     import Glibc
@@ -10,21 +10,21 @@ package import Embeddings
 
 extension Timestamp {
     /// By this machine's clock.
-    package static func now() -> Timestamp {
+    static func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(microsecondsSinceUnixEpoch: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
     /// Cut to microseconds.
-    package func advanced(by duration: Duration) -> Timestamp {
+    func advanced(by duration: Duration) -> Timestamp {
         let (seconds, attoseconds) = duration.components
         return Timestamp(
             microsecondsSinceUnixEpoch: microsecondsSinceUnixEpoch + seconds * 1_000_000
                 + attoseconds / 1_000_000_000_000)
     }
 
-    package func duration(to later: Timestamp) -> Duration {
+    func duration(to later: Timestamp) -> Duration {
         .microseconds(later.microsecondsSinceUnixEpoch - microsecondsSinceUnixEpoch)
     }
 }
