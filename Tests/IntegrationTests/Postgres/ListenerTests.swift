@@ -20,7 +20,9 @@ struct ListenerTests {
     ) async throws {
         try await TestDatabase.with { database in
             let record = Record()
-            let listener = PostgresListener(configuration: database.configuration, channel: channel) { record.add($0) }
+            let listener = PostgresListener(configuration: database.directConfiguration, channel: channel) {
+                record.add($0)
+            }
             let connection = try await database.connect()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await listener.run() }

@@ -2,9 +2,13 @@ import Foundation
 import Postgres
 import Testing
 
-/// A database of its own for one test, on the server that `OVENBIRD_TEST_DATABASE_URL` names; dropped afterwards.
+/// A database of its own for one test, on the server that `OVENBIRD_TEST_DATABASE_URL` names; dropped afterwards. Where
+/// that is a pooler in transaction mode, `OVENBIRD_TEST_DIRECT_URL` names the server behind it.
 struct TestDatabase: Sendable {
+    /// What pools and stores use.
     let configuration: PostgresConfiguration
+    /// The server itself: for migrations, and whatever else needs a session.
+    let directConfiguration: PostgresConfiguration
 
     /// Without the variable, tests that need a server are disabled, and say so. In continuous integration they run, and
     /// fail.
@@ -13,26 +17,24 @@ struct TestDatabase: Sendable {
     static let explanation: Comment = "OVENBIRD_TEST_DATABASE_URL names no server"
 
     private static let url = ProcessInfo.processInfo.environment["OVENBIRD_TEST_DATABASE_URL"]
+    private static let directURL = ProcessInfo.processInfo.environment["OVENBIRD_TEST_DIRECT_URL"]
 
     struct Unavailable: Error, CustomStringConvertible {
         var description: String { "OVENBIRD_TEST_DATABASE_URL is not set" }
     }
 
-    /// The server's administrative database.
-    static func serverConfiguration() throws -> PostgresConfiguration {
-        guard let url else { throw Unavailable() }
-        return try PostgresConfiguration(url: url)
-    }
-
     /// Runs the body with a fresh database.
     static func with<R: Sendable>(_ body: (TestDatabase) async throws -> R) async throws -> R {
-        let server = try serverConfiguration()
+        guard let url else { throw Unavailable() }
+        let (pooled, server) = try (PostgresConfiguration(url: url), PostgresConfiguration(url: directURL ?? url))
         let name = "ovenbird_test_" + String(UInt64.random(in: 0 ... .max), radix: 36)
         let administrator = try await PostgresConnection.open(server)
         _ = try await administrator.query("CREATE DATABASE \(identifier: name)", timeout: .seconds(60))
         let result: Result<R, any Error>
         do {
-            result = .success(try await body(TestDatabase(configuration: server.withDatabase(name))))
+            let database = TestDatabase(
+                configuration: pooled.withDatabase(name), directConfiguration: server.withDatabase(name))
+            result = .success(try await body(database))
         } catch {
             result = .failure(error)
         }
@@ -52,7 +54,8 @@ struct TestDatabase: Sendable {
         }
     }
 
+    /// A session of the server itself.
     func connect() async throws -> PostgresConnection {
-        try await PostgresConnection.open(configuration)
+        try await PostgresConnection.open(directConfiguration)
     }
 }
