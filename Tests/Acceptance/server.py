@@ -212,9 +212,14 @@ class Verdict:
         return 1 if self.failures else 0
 
 
-def add_server_arguments(parser):
+def add_server_arguments(parser, model_required=True):
     parser.add_argument("--ovenbird", required=True, metavar="PATH", help="the binary")
-    parser.add_argument("--model", required=True, metavar="DIR", help="the model's folder")
+    parser.add_argument(
+        "--model",
+        required=model_required,
+        metavar="DIR",
+        help="the model's folder" + ("" if model_required else "; default: a tiny one with random weights"),
+    )
     parser.add_argument(
         "--serve-option",
         action="append",
