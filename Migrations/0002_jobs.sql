@@ -39,7 +39,9 @@ CREATE TABLE ovenbird.jobs (
     queued_at timestamptz,
     started_at timestamptz,
     ended_at timestamptz,
+    -- From then on its inputs, results and errors are no longer shown; they go by and by, the last of them at emptied_at.
     data_dropped_at timestamptz,
+    emptied_at timestamptz,
     deleted_at timestamptz,
     CHECK ((collection_id IS NULL) = (collection_name IS NULL)),
     CHECK (succeeded + failed <= total),
@@ -52,9 +54,14 @@ CREATE UNIQUE INDEX jobs_idempotency ON ovenbird.jobs (owner, idempotency_key)
     WHERE idempotency_key IS NOT NULL AND state <> 'receiving' AND deleted_at IS NULL;
 CREATE INDEX jobs_active ON ovenbird.jobs (owner, priority DESC, id) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_by_state ON ovenbird.jobs (state, id) WHERE deleted_at IS NULL;
-CREATE INDEX jobs_receiving ON ovenbird.jobs (touched_at) WHERE state = 'receiving';
-CREATE INDEX jobs_expiry ON ovenbird.jobs (ended_at) WHERE data_dropped_at IS NULL;
-CREATE INDEX jobs_deleted ON ovenbird.jobs (id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX jobs_waiting ON ovenbird.jobs (queued_at) WHERE state = 'queued' AND deleted_at IS NULL;
+-- Not by touched_at: each append changes that, and would put a new entry into every index of the table.
+CREATE INDEX jobs_receiving ON ovenbird.jobs (id) WHERE state = 'receiving' AND deleted_at IS NULL;
+CREATE INDEX jobs_expiry ON ovenbird.jobs (ended_at)
+    WHERE ended_at IS NOT NULL AND data_dropped_at IS NULL AND deleted_at IS NULL;
+-- Those whose rows are to go.
+CREATE INDEX jobs_emptying ON ovenbird.jobs (id)
+    WHERE deleted_at IS NOT NULL OR (data_dropped_at IS NOT NULL AND emptied_at IS NULL);
 
 -- Work given to each owner so far, in bytes of text: who has had least is served next.
 CREATE TABLE ovenbird.job_owners (
