@@ -13,17 +13,24 @@ package struct PostgresArray: PostgresEncodable {
         self.elements = elements
     }
 
+    /// What precedes the elements, each of which is its length as int32 (-1 for NULL) and its bytes.
     // int32 dimensions, int32 has-null flag, int32 element OID, then for the one dimension int32 count and int32 lower
-    // bound, then each element as int32 length (-1 for NULL) and bytes. (PostgreSQL, `array_recv` in arrayfuncs.c.)
-    package var postgresParameter: PostgresParameter {
+    // bound. (PostgreSQL, `array_recv` in arrayfuncs.c.)
+    package static func header(elementOID: UInt32, count: Int, hasNull: Bool) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(20 + elements.reduce(0) { $0 + 4 + ($1?.count ?? 0) })
-        bytes.appendBigEndian(Int32(elements.isEmpty ? 0 : 1))
-        bytes.appendBigEndian(Int32(elements.contains { $0 == nil } ? 1 : 0))
+        bytes.appendBigEndian(Int32(count == 0 ? 0 : 1))
+        bytes.appendBigEndian(Int32(hasNull ? 1 : 0))
         bytes.appendBigEndian(elementOID)
-        guard !elements.isEmpty else { return PostgresParameter(typeOID: arrayOID, bytes: bytes) }
-        bytes.appendBigEndian(Int32(elements.count))
+        guard count > 0 else { return bytes }
+        bytes.appendBigEndian(Int32(count))
         bytes.appendBigEndian(Int32(1))
+        return bytes
+    }
+
+    package var postgresParameter: PostgresParameter {
+        var bytes = Self.header(
+            elementOID: elementOID, count: elements.count, hasNull: elements.contains { $0 == nil })
+        bytes.reserveCapacity(bytes.count + elements.reduce(0) { $0 + 4 + ($1?.count ?? 0) })
         for element in elements {
             guard let element else {
                 bytes.appendBigEndian(Int32(-1))

@@ -43,6 +43,18 @@ extension PostgresElement where Self: FixedWidthInteger {
         PostgresParameter(typeOID: Self.elementOID, bytes: [UInt8](bigEndian: self))
     }
 
+    /// Without bytes of its own for each element.
+    package static func encodeArray(_ elements: [Self]) -> PostgresParameter {
+        let width = Int32(Self.bitWidth / 8)
+        var bytes = PostgresArray.header(elementOID: elementOID, count: elements.count, hasNull: false)
+        bytes.reserveCapacity(bytes.count + elements.count * Int(4 + width))
+        for element in elements {
+            bytes.appendBigEndian(width)
+            bytes.appendBigEndian(element)
+        }
+        return PostgresParameter(typeOID: arrayOID, bytes: bytes)
+    }
+
     /// Any integer column whose value fits.
     package static func decode(_ bytes: ArraySlice<UInt8>, typeOID: UInt32) throws(PostgresError) -> Self {
         var reader = ByteReader(bytes)

@@ -11,9 +11,13 @@ struct HalfVector: Sendable, Equatable {
     /// Only the direction of a vector counts. One that half precision cannot hold in its own length, because a value is
     /// beyond ±65,504 or the whole of it would vanish, is brought to length 1 first.
     init(rounding vector: EmbeddingVector) {
+        values = Self.inReach(vector).values.map(Float16.init)
+    }
+
+    /// The vector itself where half precision can hold it in its own length, else at length 1.
+    static func inReach(_ vector: EmbeddingVector) -> EmbeddingVector {
         let norm = vector.values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-        let fits = (0.5...32_768).contains(norm)
-        values = (fits ? vector : vector.normalized() ?? vector).values.map(Float16.init)
+        return (0.5...32_768).contains(norm) ? vector : vector.normalized() ?? vector
     }
 
     var widened: EmbeddingVector { EmbeddingVector(values.map(Float.init)) }

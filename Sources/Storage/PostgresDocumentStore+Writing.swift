@@ -41,6 +41,10 @@ extension PostgresDocumentStore {
 /// other and never block each other for good. A vector is only ever touched by who holds its document's lock, so text,
 /// metadata and vector come from one call.
 ///
+/// Every write of text takes a new version under that lock, so it is later than all that was written, or sent to a job,
+/// before. While jobs of the collection are unfinished, that holds even for a write that changes nothing: else an input
+/// sent before it would overtake it.
+///
 /// Writes without an embedding go through the same statement, marked by revision 0. Such a row can be new only where its
 /// document was deleted in this very moment; it is taken out again before anyone sees it.
 private struct WriteBatch {
@@ -69,9 +73,10 @@ private struct WriteBatch {
         }
         for row in results[0] {
             let position: Int = try row.decode(0)
-            switch try row.decode(1, as: Int.self) {
-            case 0: outcomes[position - 1] = .needsEmbedding
-            case 1: outcomes[position - 1] = .inserted
+            switch try (row.decode(1, as: Int.self), row.decode(2, as: Bool.self)) {
+            case (0, _): outcomes[position - 1] = .needsEmbedding
+            case (_, false): outcomes[position - 1] = .unchanged
+            case (1, _): outcomes[position - 1] = .inserted
             default: outcomes[position - 1] = .updated
             }
         }
@@ -79,44 +84,53 @@ private struct WriteBatch {
     }
 
     private func upsert(on tables: CollectionTables) -> PostgresStatement {
-        let vectors = embeddings.map { embedding in embedding.map { HalfVector(rounding: $0.vector) } }
-        return """
-            WITH input AS MATERIALIZED (
-                SELECT * FROM unnest(
-                    \(drafts.map(\.id)), \(drafts.map(\.text)), \(hashes), \(metadata),
-                    \(embeddings.map { Int32(clamping: $0?.tokenCount ?? 0) }),
-                    \(embeddings.map { $0?.isTruncated ?? false }), \(sql: tables.vectorExtension.parameter(vectors))
-                ) WITH ORDINALITY AS i (id, text, hash, metadata, token_count, truncated, embedding, position)
-            ), written AS (
-                INSERT INTO \(sql: tables.documents) AS d
-                    (external_id, text, content_sha256, metadata, token_count, truncated, revision)
-                SELECT i.id, i.text, i.hash, i.metadata, i.token_count, i.truncated, (i.embedding IS NOT NULL)::int
-                FROM input AS i
-                WHERE i.embedding IS NOT NULL OR EXISTS (
-                    SELECT FROM \(sql: tables.documents) AS d
-                    WHERE d.external_id = i.id AND d.content_sha256 = i.hash AND d.metadata <> i.metadata)
-                ORDER BY i.id COLLATE "C"
-                ON CONFLICT (external_id) DO UPDATE SET
-                    text = CASE excluded.revision WHEN 0 THEN d.text ELSE excluded.text END,
-                    content_sha256 = excluded.content_sha256,
-                    metadata = excluded.metadata,
-                    token_count = CASE excluded.revision WHEN 0 THEN d.token_count ELSE excluded.token_count END,
-                    truncated = CASE excluded.revision WHEN 0 THEN d.truncated ELSE excluded.truncated END,
-                    revision = d.revision + 1,
-                    updated_at = now()
-                WHERE CASE excluded.revision
-                    WHEN 0 THEN d.content_sha256 = excluded.content_sha256 AND d.metadata <> excluded.metadata
-                    ELSE d.content_sha256 <> excluded.content_sha256 OR d.metadata <> excluded.metadata END
-                RETURNING d.id, d.external_id, d.revision
-            ), embedded AS (
-                INSERT INTO \(sql: tables.vectors) (document_id, embedding)
-                SELECT w.id, i.embedding FROM written AS w JOIN input AS i ON i.id = w.external_id
-                WHERE i.embedding IS NOT NULL
-                ON CONFLICT (document_id) DO UPDATE SET embedding = excluded.embedding
-            )
-            SELECT i.position, w.revision FROM written AS w JOIN input AS i ON i.id = w.external_id
-            """
+        """
+        WITH input AS MATERIALIZED (
+            SELECT * FROM unnest(
+                \(drafts.map(\.id)), \(drafts.map(\.text)), \(hashes), \(metadata),
+                \(embeddings.map { Int32(clamping: $0?.tokenCount ?? 0) }),
+                \(embeddings.map { $0?.isTruncated ?? false }),
+                \(sql: tables.vectorExtension.parameter(embeddings.map { $0?.vector }))
+            ) WITH ORDINALITY AS i (id, text, hash, metadata, token_count, truncated, embedding, position)
+        ), collection AS MATERIALIZED (
+            SELECT ovenbird.has_unfinished_jobs(\(tables.collectionID)) AS is_awaiting_others
+        ), written AS (
+            INSERT INTO \(sql: tables.documents) AS d
+                (external_id, text, content_sha256, metadata, token_count, truncated, revision)
+            SELECT i.id, i.text, i.hash, i.metadata, i.token_count, i.truncated, (i.embedding IS NOT NULL)::int
+            FROM input AS i, collection AS c
+            WHERE i.embedding IS NOT NULL OR EXISTS (
+                SELECT FROM \(sql: tables.documents) AS d
+                WHERE d.external_id = i.id AND d.content_sha256 = i.hash
+                    AND (d.metadata <> i.metadata OR c.is_awaiting_others))
+            ORDER BY i.id COLLATE "C"
+            ON CONFLICT (external_id) DO UPDATE SET
+                text = CASE excluded.revision WHEN 0 THEN d.text ELSE excluded.text END,
+                content_sha256 = excluded.content_sha256,
+                metadata = excluded.metadata,
+                token_count = CASE excluded.revision WHEN 0 THEN d.token_count ELSE excluded.token_count END,
+                truncated = CASE excluded.revision WHEN 0 THEN d.truncated ELSE excluded.truncated END,
+                version = nextval('ovenbird.document_versions'),
+                revision = d.revision + (\(sql: Self.isChanged))::int,
+                updated_at = CASE WHEN \(sql: Self.isChanged) THEN now() ELSE d.updated_at END
+            WHERE CASE excluded.revision
+                WHEN 0 THEN d.content_sha256 = excluded.content_sha256
+                    AND (d.metadata <> excluded.metadata OR (SELECT c.is_awaiting_others FROM collection AS c))
+                ELSE \(sql: Self.isChanged) OR (SELECT c.is_awaiting_others FROM collection AS c) END
+            RETURNING d.id, d.external_id, d.revision, d.updated_at = now() AS is_changed
+        ), embedded AS (
+            INSERT INTO \(sql: tables.vectors) (document_id, embedding)
+            SELECT w.id, i.embedding FROM written AS w JOIN input AS i ON i.id = w.external_id
+            WHERE i.embedding IS NOT NULL AND w.is_changed
+            ON CONFLICT (document_id) DO UPDATE SET embedding = excluded.embedding
+        )
+        SELECT i.position, w.revision, w.is_changed FROM written AS w JOIN input AS i ON i.id = w.external_id
+        """
     }
+
+    /// Whether a row differs from the one that was to be inserted in its place.
+    private static let isChanged: PostgresStatement =
+        "d.content_sha256 <> excluded.content_sha256 OR d.metadata <> excluded.metadata"
 
     /// Those that the upsert made without a vector. Nobody else has seen them, and no finished row has revision 0.
     private func removeUnembedded(from tables: CollectionTables) -> PostgresStatement {

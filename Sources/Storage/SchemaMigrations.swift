@@ -10,6 +10,7 @@ package enum SchemaMigrations {
     package static let files: [(name: String, bytes: [UInt8])] = [
         ("0001_collections.sql", PackageResources._001_collections_sql),
         ("0002_jobs.sql", PackageResources._002_jobs_sql),
+        ("0003_segments.sql", PackageResources._003_segments_sql),
     ]
 
     /// In the order in which they are applied.

@@ -1,3 +1,4 @@
+import Embeddings
 import Postgres
 import Synchronization
 
@@ -15,11 +16,11 @@ struct VectorExtension: Sendable, Equatable {
         return "\(BoundValue(postgresParameter: value))"
     }
 
-    /// A missing vector is NULL.
-    func parameter(_ vectors: [HalfVector?]) -> PostgresStatement {
-        let array = PostgresArray(
-            elementOID: halfvecOID, arrayOID: halfvecArrayOID, elements: vectors.map { $0?.bytes })
-        return "\(array)"
+    /// A missing vector is NULL, every other rounded as `HalfVector` does.
+    func parameter(_ vectors: [EmbeddingVector?]) -> PostgresStatement {
+        let value = PostgresParameter(
+            typeOID: halfvecArrayOID, bytes: HalfVector.arrayBytes(rounding: vectors, elementOID: halfvecOID))
+        return "\(BoundValue(postgresParameter: value))"
     }
 
     private struct BoundValue: PostgresEncodable {
@@ -35,6 +36,31 @@ extension VectorExtension {
 
         func forget() {
             known.withLock { $0 = nil }
+        }
+
+        /// Runs work that needs the extension. It is done again, a few times at most, where the server undid it for the
+        /// sake of another transaction, and where pgvector's types are not (or no longer) what we took them for; the
+        /// work must bear being done twice.
+        func run<Result>(
+            on pool: PostgresPool, _ work: (VectorExtension) async throws(PostgresError) -> Result
+        ) async throws(PostgresError) -> Result {
+            var attemptsLeft = 3
+            while true {
+                attemptsLeft -= 1
+                do throws(PostgresError) {
+                    return try await work(try await value(from: pool))
+                } catch {
+                    switch error.code {
+                    // serialization_failure, deadlock_detected
+                    case "40001", "40P01": break
+                    // undefined_object, undefined_function, datatype_mismatch, invalid_schema_name, and the internal
+                    // error of a type that went while it was looked up
+                    case "42704", "42883", "42804", "3F000", "XX000": forget()
+                    default: attemptsLeft = 0
+                    }
+                    guard attemptsLeft > 0 else { throw error }
+                }
+            }
         }
 
         func value(from pool: PostgresPool) async throws(PostgresError) -> VectorExtension {

@@ -99,6 +99,25 @@ struct PostgresDocumentStoreTests {
         }
     }
 
+    /// Halves, the middles between them, and their neighbours, subnormal ones included.
+    @Test func valuesAreRoundedToTheNearestHalfTiesToEven() async throws {
+        try await TestDatabase.withStore { store, _ in
+            let collection = try await Sample.collection(in: store, dimensions: 16_000)
+            let values = (0..<16_000).map { index -> Float in
+                let pattern = UInt16(index % 2_000 * 9)
+                let low = Float(Float16(bitPattern: pattern))
+                let middle = (low + Float(Float16(bitPattern: pattern + 1))) / 2
+                let value = [low, middle, middle.nextUp, middle.nextDown][index / 2_000 % 4]
+                return index < 8_000 ? value : -value
+            }
+            _ = try await store.write(
+                [DocumentWrite(draft: try Sample.draft("a"), embedding: Sample.embedding(values))], to: collection)
+            let hits = try await store.search(
+                SearchRequest(vector: EmbeddingVector(values), limit: 1, includesVectors: true), in: collection)
+            #expect(hits.first?.vector?.values == values.map { Float(Float16($0)) })
+        }
+    }
+
     @Test func theExtensionMayStandAndMoveAnywhere() async throws {
         try await TestDatabase.with { database in
             let connection = try await database.connect()
