@@ -11,6 +11,7 @@ package enum SchemaMigrations {
         ("0001_collections.sql", PackageResources._001_collections_sql),
         ("0002_jobs.sql", PackageResources._002_jobs_sql),
         ("0003_segments.sql", PackageResources._003_segments_sql),
+        ("0004_enqueue.sql", PackageResources._004_enqueue_sql),
     ]
 
     /// In the order in which they are applied.

@@ -13,6 +13,13 @@ struct MigrateCommand: AsyncParsableCommand {
     @Option(help: "PostgreSQL 15 or newer with pgvector 0.7 or newer, as a libpq URL.")
     var databaseUrl: String
 
+    @Flag(
+        help: """
+            Also make the roles ovenbird_reader, who may read the collections' views, and ovenbird_writer, who may call \
+            ovenbird.enqueue besides; once more, it sets their rights anew. Only this needs the right to create roles.
+            """)
+    var roles = false
+
     @OptionGroup var log: LogOptions
 
     func run() async throws {
@@ -27,8 +34,22 @@ struct MigrateCommand: AsyncParsableCommand {
         guard case .ready = try await ready(database), let applied = try await database.migrate() else {
             throw CommandFailure.failed("the database does not answer; nothing was changed that it did not confirm")
         }
-        await pool.close()
         print(applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+        if roles {
+            try await applyRoles(on: pool)
+            print("roles \(DatabaseRoles.reader) and \(DatabaseRoles.writer) are there")
+        }
+        await pool.close()
+    }
+
+    private func applyRoles(on pool: PostgresPool) async throws {
+        do throws(PostgresError) {
+            try await pool.withConnection { connection throws(PostgresError) in
+                try await DatabaseRoles.apply(on: connection)
+            }
+        } catch {
+            throw CommandFailure.failed("the roles could not be made: \(error.debugDescription)")
+        }
     }
 
     private func configuration() throws(CommandFailure) -> PostgresConfiguration {
