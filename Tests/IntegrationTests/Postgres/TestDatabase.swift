@@ -9,6 +9,8 @@ struct TestDatabase: Sendable {
     let configuration: PostgresConfiguration
     /// The server itself: for migrations, and whatever else needs a session.
     let directConfiguration: PostgresConfiguration
+    /// As `configuration`, for another process.
+    let url: String
 
     /// Without the variable, tests that need a server are disabled, and say so. In continuous integration they run, and
     /// fail.
@@ -33,7 +35,8 @@ struct TestDatabase: Sendable {
         let result: Result<R, any Error>
         do {
             let database = TestDatabase(
-                configuration: pooled.withDatabase(name), directConfiguration: server.withDatabase(name))
+                configuration: pooled.withDatabase(name), directConfiguration: server.withDatabase(name),
+                url: connectionString(url, database: name))
             result = .success(try await body(database))
         } catch {
             result = .failure(error)
@@ -42,6 +45,12 @@ struct TestDatabase: Sendable {
             "DROP DATABASE \(identifier: name) WITH (FORCE)", timeout: .seconds(60))
         await administrator.close()
         return try result.get()
+    }
+
+    /// Of what a connection string says twice, the last counts.
+    private static func connectionString(_ url: String, database: String) -> String {
+        guard url.contains("://") else { return "\(url) dbname=\(database)" }
+        return "\(url)\(url.contains("?") ? "&" : "?")dbname=\(database)"
     }
 
     /// Runs the body with one connection to a fresh database.
