@@ -56,6 +56,15 @@ let package = Package(
             ],
             resources: [.embedInCode("Migrations")], swiftSettings: settings),
         .target(
+            name: "Jobs",
+            dependencies: [
+                "Embeddings",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .target(
             name: "HTTPAPI",
             dependencies: [
                 "Embeddings", "JSON",
@@ -74,7 +83,7 @@ let package = Package(
         .target(
             name: "App",
             dependencies: [
-                "Batching", "Embeddings", "HTTPAPI", "Inference", "JSON", "Postgres", "Storage", "Tokenization",
+                "Batching", "Embeddings", "HTTPAPI", "Inference", "JSON", "Jobs", "Postgres", "Storage", "Tokenization",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -111,6 +120,16 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "JobsTests",
+            dependencies: [
+                "Embeddings", "Jobs",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
