@@ -26,9 +26,10 @@ extension PostgresJobStore {
 
     package func jobs(_ query: JobQuery) async throws(StorageError) -> JobPage {
         let limit = query.limit + 1
-        let older: PostgresStatement = query.after.map {
-            "AND j.id < (SELECT a.id FROM ovenbird.jobs AS a WHERE a.public_id = \($0.description))"
-        } ?? ""
+        let older: PostgresStatement =
+            query.after.map {
+                "AND j.id < (SELECT a.id FROM ovenbird.jobs AS a WHERE a.public_id = \($0.description))"
+            } ?? ""
         let collection: PostgresStatement = query.collection.map { "AND j.collection_name = \($0.description)" } ?? ""
         let source: PostgresStatement = query.source.map { "AND j.source = \($0.rawValue)" } ?? ""
         func page(_ state: PostgresStatement) -> PostgresStatement {

@@ -102,7 +102,8 @@ extension PostgresJobStore {
                 where: "draft.public_id = \(job.description) AND draft.state = 'receiving'"))
         guard let row = rows.first else { return nil }
         let prior = try Job(row: row)
-        return try row.decode(Job.columnCount, as: [UInt8]?.self) == hash?.bytes ? .replayed(prior) : .conflict(prior.id)
+        return try row.decode(Job.columnCount, as: [UInt8]?.self) == hash?.bytes
+            ? .replayed(prior) : .conflict(prior.id)
     }
 
     package func discard(_ job: JobID) async throws(StorageError) {

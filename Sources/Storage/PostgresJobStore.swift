@@ -26,7 +26,9 @@ package struct PostgresJobStore: JobStore {
                 return try await work()
             } catch {
                 // serialization_failure, deadlock_detected
-                guard error.code == "40001" || error.code == "40P01", attemptsLeft > 0 else { throw StorageError(error) }
+                guard error.code == "40001" || error.code == "40P01", attemptsLeft > 0 else {
+                    throw StorageError(error)
+                }
             }
         }
     }

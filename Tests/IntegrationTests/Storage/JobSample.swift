@@ -84,7 +84,9 @@ extension TestDatabase {
 
 extension PostgresPool {
     /// The only value that a statement answers.
-    func value<Value: PostgresDecodable>(_ statement: PostgresStatement, as: Value.Type = Value.self) async throws -> Value {
+    func value<Value: PostgresDecodable>(_ statement: PostgresStatement, as: Value.Type = Value.self) async throws
+        -> Value
+    {
         guard let row = try await query(statement).first else { throw ContractBroken("no row") }
         return try row.decode(0)
     }
