@@ -2,8 +2,8 @@
 
 Claims: of migrators that start at once each succeeds, and together they apply every migration once. A migration that is
 cut off when its statements are carried out and its record is not (by `kill -9` of the migrator or of the server's
-process for it, or by ending that session; once for each migration and kind) leaves the schema as the one before left it,
-and the next migrator finishes, also one that has been waiting meanwhile. An edited migration is refused and nothing
+process for it, or by ending that session; for each migration) leaves the schema as the one before left it, and the next
+migrator finishes, also one that has been waiting meanwhile. An edited migration is refused and nothing
 changes; so is a newer schema that refuses this binary; one that allows it is served. `serve` refuses the same schemas.
 """
 
@@ -37,7 +37,8 @@ CATALOGUE = """
             k.connamespace
         FROM pg_constraint AS k
         UNION ALL
-        SELECT format('function %s %s %s', p.oid::regprocedure, md5(pg_get_functiondef(p.oid)), p.proacl), p.pronamespace
+        SELECT format('function %s %s %s', p.oid::regprocedure, md5(pg_get_functiondef(p.oid)), p.proacl),
+            p.pronamespace
         FROM pg_proc AS p WHERE p.prokind = 'f'
         UNION ALL
         SELECT format('trigger %s %s', t.tgrelid::regclass, t.tgname), c.relnamespace
@@ -45,7 +46,9 @@ CATALOGUE = """
     ) AS everything
     WHERE space IN (SELECT oid FROM pg_namespace WHERE nspname IN ('ovenbird', 'ovenbird_views')) ORDER BY line
 """
-LEDGER = "SELECT version, label, encode(checksum, 'hex'), oldest_binary, is_complete FROM ovenbird.migrations ORDER BY 1"
+LEDGER = """
+    SELECT version, label, encode(checksum, 'hex'), oldest_binary, is_complete FROM ovenbird.migrations ORDER BY version
+"""
 
 
 class Database:

@@ -132,4 +132,74 @@ struct MigratorTests {
             }
         }
     }
+
+    /// Lets whoever records that migration as complete wait for a lock, and runs the body while it does.
+    private func holdingTheRecord(
+        of version: Int, in database: TestDatabase, _ migrator: Migrator,
+        _ body: (_ process: Int32, _ watcher: PostgresConnection) async throws -> Void
+    ) async throws {
+        let (watcher, holder) = (try await database.connect(), try await database.connect())
+        try await watcher.script(
+            """
+            CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+            CREATE TRIGGER wait BEFORE INSERT ON ovenbird.migrations FOR EACH ROW
+                WHEN (NEW.version = \(version) AND NEW.is_complete) EXECUTE FUNCTION public.wait()
+            """)
+        _ = try await holder.query("SELECT pg_advisory_lock(4711)")
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await #expect(throws: MigrationError.self) {
+                    let connection = try await database.connect()
+                    _ = try await migrator.migrate(on: connection)
+                }
+            }
+            await #expect(throws: Never.self) {
+                var process: Int32?
+                try await eventually("no migrator came to its record") {
+                    process = try await watcher.query(
+                        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted"
+                    ).first?.decode(0)
+                    return process != nil
+                }
+                try await body(try #require(process), watcher)
+            }
+            await group.waitForAll()
+        }
+        await holder.close()
+        try await watcher.script("DROP FUNCTION public.wait CASCADE")
+        await watcher.close()
+    }
+
+    @Test func aMigrationCutBeforeItsRecordLeavesNothingBehind() async throws {
+        try await TestDatabase.with { database in
+            let connection = try await database.connect()
+            _ = try await Migrator(migrations: [files()[0]], binaryGeneration: 1).migrate(on: connection)
+            let migrator = try Migrator(migrations: Array(files()[..<2]), binaryGeneration: 1)
+            try await holdingTheRecord(of: 2, in: database, migrator) { process, watcher in
+                _ = try await watcher.query("SELECT pg_terminate_backend(\(process), 5000)")
+                let columns = try await watcher.query(
+                    "SELECT count(*) FROM pg_attribute WHERE attrelid = 'ovenbird.things'::regclass AND attnum > 0")
+                #expect(try columns.first?.decode(0, as: Int.self) == 2)
+            }
+            #expect(try await migrator.check(on: connection) == .behind(["0002_more"]))
+            #expect(try await migrator.migrate(on: connection) == ["0002_more"])
+            await connection.close()
+        }
+    }
+
+    @Test func anIndexBuildCutBeforeItsRecordIsFoundAndRecorded() async throws {
+        try await TestDatabase.with { database in
+            let connection = try await database.connect()
+            _ = try await Migrator(migrations: Array(files()[..<2]), binaryGeneration: 1).migrate(on: connection)
+            let migrator = try Migrator(migrations: files(), binaryGeneration: 1)
+            try await holdingTheRecord(of: 3, in: database, migrator) { process, watcher in
+                _ = try await watcher.query("SELECT pg_terminate_backend(\(process), 5000)")
+            }
+            #expect(try await migrator.check(on: connection) == .interrupted("0003_index"))
+            #expect(try await migrator.migrate(on: connection) == ["0003_index"])
+            #expect(try await migrator.check(on: connection) == .current)
+            await connection.close()
+        }
+    }
 }
