@@ -68,6 +68,7 @@ let package = Package(
             name: "HTTPAPI",
             dependencies: [
                 "Embeddings", "JSON",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

@@ -82,6 +82,34 @@ extension APIError {
             self.init(
                 .notImplemented, code: "database_not_configured",
                 "no database configured; start the server with --database-url")
+        case .jobUnknown: self.init(.notFound, code: "job_not_found", "there is no job with this id")
+        case .jobState(let state, let command):
+            self.init(
+                .conflict, code: "job_state", "a job that is \(state.rawValue) does not take '\(command.rawValue)'")
+        case .jobNotFinished(let state):
+            self.init(
+                .conflict, code: "job_not_finished",
+                "the job is \(state.rawValue); partial=true answers the results that there are")
+        case .resultsDropped:
+            self.init(
+                .notFound, code: "results_dropped", "the job's results were dropped, as --job-retention asks for")
+        case .idempotencyConflict(let id):
+            self.init(
+                .conflict, code: "idempotency_conflict",
+                "this Idempotency-Key was used for another body or other parameters, which made \(id)")
+        case .noValidLine(let count):
+            self.init(
+                .badRequest, code: "no_valid_line",
+                "not one of the \(count) lines holds a text that can be embedded; nothing was kept")
+        case .rangeNotSatisfiable(let count):
+            self.init(
+                .rangeNotSatisfiable, code: "range_not_satisfiable", "the answer has \(count) bytes",
+                headers: [.contentRange: "bytes */\(count)"])
+        case .tooManyEventStreams(let limit):
+            self.init(
+                .serviceUnavailable, code: "too_many_event_streams",
+                "\(limit) event streams are open, as many as there may be; ask for the job itself instead",
+                retryAfter: .seconds(10))
         }
     }
 

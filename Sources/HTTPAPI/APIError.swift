@@ -66,7 +66,7 @@ extension HTTPField.Name {
     static let retryAfterMilliseconds = known("retry-after-ms")
     static let requestID = known("X-Request-Id")
 
-    private static func known(_ name: String) -> HTTPField.Name {
+    static func known(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("not a header name") }
         return name
     }

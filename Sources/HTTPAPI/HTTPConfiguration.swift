@@ -45,6 +45,33 @@ package struct HTTPConfiguration: Sendable {
     /// How long an upsert that has begun waits for a full queue before it is answered 429.
     package var overloadPatience = Duration.seconds(60)
 
+    /// Inputs of a job that are appended in one transaction: four segments of the store.
+    package var jobInputsPerAppend = 1_024
+    /// Closes an append early: what one upload holds, beside the line that arrives.
+    package var jobBytesPerAppend = 1 << 20
+    /// How long an upload waits for a store that cannot be reached: a restart of the database takes less.
+    package var jobStorePatience = Duration.seconds(10)
+    /// Bytes of an `Idempotency-Key`; what the store's index holds.
+    package var maxIdempotencyKeyBytes = 255
+    /// Higher first; wide enough for any scheme, and a number that people still say.
+    package var jobPriorities = -100...100
+    /// Invalid lines that an answer about a job lists; all are counted, and `/errors` lists them.
+    package var maxJobErrors = 10
+    /// How long after a job's end its results are kept; only said here (`expires_at`), the store drops them.
+    package var jobRetention = Duration.seconds(168 * 3_600)
+    /// Results that are read from the store at once: a page of 1,024 dimensions is 4 MB.
+    package var resultsPerPage = 1_000
+    /// A results' answer is handed on in pieces of this size: enough for one write to the system.
+    package var resultBytesPerWrite = 64 << 10
+    /// Open event streams; each asks the store once in `eventInterval`.
+    package var maxEventStreams = 64
+    package var eventInterval = Duration.seconds(1)
+    /// A comment keeps an event stream open where nothing happens; proxies commonly cut after 60 s of silence.
+    package var eventKeepAlive = Duration.seconds(15)
+    /// Hashes of different texts that a dry run holds, 16 bytes each or so; beyond them duplicates are estimated from a
+    /// sample, within 1 %.
+    package var maxDryRunHashes = 1 << 18
+
     /// From a request head's first byte to its last.
     package var headTimeout = Duration.seconds(10)
     /// For a whole body that is not NDJSON.

@@ -11,17 +11,25 @@ import ServiceLifecycle
 package struct HTTPService: Service, CustomStringConvertible {
     private let configuration: HTTPConfiguration
     private let endpoints: Endpoints
+    private let jobs: (any JobStore)?
     private let logger: Logger
     private let onListening: @Sendable (_ port: Int) -> Void
 
     /// - Parameters:
     ///   - store: nil where no database is configured; routes that need one answer 501.
+    ///   - jobs: nil where no database is configured, too.
+    ///   - onJobCommitted: called when a job has been committed, or goes on: a runner may look for work.
+    ///   - countTokens: tokens of a text as the encoder reads it, special tokens included, and whether its end is cut.
+    ///   - tokensPerSecond: what the encoder lately did under load; nil where that is not known.
     ///   - info: what `/info` answers.
     ///   - metricsText: what `/metrics` answers, in Prometheus' text format.
     ///   - metrics: makes the instruments that `HTTPMetrics` documents.
     ///   - onListening: called once, with the port that the system gave.
     package init(
         configuration: HTTPConfiguration, embedder: any Embedder, store: (any DocumentStore)?,
+        jobs: (any JobStore)?, onJobCommitted: @escaping @Sendable () -> Void = {},
+        countTokens: @escaping @Sendable (String) -> (count: Int, isTruncated: Bool),
+        tokensPerSecond: @escaping @Sendable () -> Double? = { nil },
         info: @escaping @Sendable () -> JSONValue, metricsText: @escaping @Sendable () -> String,
         metrics: any MetricsFactory, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
@@ -29,9 +37,15 @@ package struct HTTPService: Service, CustomStringConvertible {
         self.configuration = configuration
         self.logger = logger
         self.onListening = onListening
+        self.jobs = jobs
         endpoints = Endpoints(
             configuration: configuration, embedder: embedder,
-            store: store.map { MeasuredStore(base: $0, metrics: instruments) }, info: info, metricsText: metricsText,
+            store: store.map { MeasuredStore(base: $0, metrics: instruments) }, jobs: jobs,
+            onJobCommitted: onJobCommitted,
+            estimator: WorkEstimator(
+                embedder: embedder, countTokens: countTokens, tokensPerSecond: tokensPerSecond),
+            abandonedDrafts: AbandonedDrafts(), eventStreams: EventStreamLimit(configuration.maxEventStreams),
+            info: info, metricsText: metricsText,
             metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
             bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes),
             readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
@@ -50,7 +64,13 @@ package struct HTTPService: Service, CustomStringConvertible {
                 availableConnectionsDelegate: MaximumAvailableConnections(configuration.maxConnections, logger: logger)),
             onServerRunning: { [onListening] channel in onListening(channel.localAddress?.port ?? 0) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
-        try await server.run()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if let jobs {
+                group.addTask { [drafts = endpoints.abandonedDrafts] in await drafts.discardAll(in: jobs) }
+            }
+            defer { endpoints.abandonedDrafts.finish() }
+            try await server.run()
+        }
     }
 
     /// What a connection answers to `request`, without one.

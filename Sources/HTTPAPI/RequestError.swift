@@ -28,4 +28,13 @@ enum RequestError: Error {
     case collectionDiffers(DocumentCollection, wanted: CollectionSpecification)
     case modelDiffers(DocumentCollection, served: ModelDescription)
     case databaseNotConfigured
+    case jobUnknown
+    case jobState(JobState, command: JobCommand)
+    case jobNotFinished(JobState)
+    case resultsDropped
+    case idempotencyConflict(JobID)
+    /// Not one of so many lines can be embedded.
+    case noValidLine(lineCount: Int)
+    case rangeNotSatisfiable(byteCount: Int)
+    case tooManyEventStreams(limit: Int)
 }

@@ -1,3 +1,4 @@
+import Embeddings
 import HTTPTypes
 
 /// What a request's method and path ask for. Names and ids are decoded.
@@ -15,6 +16,14 @@ enum Route: Equatable {
     case document(id: String, in: String)
     case deleteDocument(id: String, in: String)
     case search(in: String)
+    case jobs
+    case submitJob
+    case job(String)
+    case deleteJob(String)
+    case jobResults(String)
+    case jobErrors(String)
+    case jobEvents(String)
+    case commandJob(String, JobCommand)
     case liveness
     case readiness
     case metrics
@@ -76,7 +85,21 @@ enum Route: Equatable {
                 return id == "delete" ? choices + [(.post, .deleteDocuments(in: name))] : choices
             default: throw .routeUnknown
             }
+        case ("jobs", 1): return [(.get, .jobs), (.post, .submitJob)]
+        case ("jobs", 2): return [(.get, .job(segments[1])), (.delete, .deleteJob(segments[1]))]
+        case ("jobs", 3): return [try jobChoice(id: segments[1], segments[2])]
         default: throw .routeUnknown
+        }
+    }
+
+    private static func jobChoice(id: String, _ last: String) throws(RequestError) -> Choice {
+        switch last {
+        case "results": return (.get, .jobResults(id))
+        case "errors": return (.get, .jobErrors(id))
+        case "events": return (.get, .jobEvents(id))
+        default:
+            guard let command = JobCommand(rawValue: last) else { throw .routeUnknown }
+            return (.post, .commandJob(id, command))
         }
     }
 
@@ -92,6 +115,12 @@ enum Route: Equatable {
         case .deleteDocuments: "/v1/collections/{name}/documents/delete"
         case .document, .deleteDocument: "/v1/collections/{name}/documents/{id}"
         case .search: "/v1/collections/{name}/search"
+        case .jobs, .submitJob: "/v1/jobs"
+        case .job, .deleteJob: "/v1/jobs/{id}"
+        case .jobResults: "/v1/jobs/{id}/results"
+        case .jobErrors: "/v1/jobs/{id}/errors"
+        case .jobEvents: "/v1/jobs/{id}/events"
+        case .commandJob(_, let command): "/v1/jobs/{id}/\(command.rawValue)"
         case .liveness: "/livez"
         case .readiness: "/readyz"
         case .metrics: "/metrics"
@@ -104,7 +133,8 @@ enum Route: Equatable {
         switch self {
         case .liveness, .readiness: false
         case .embeddings, .models, .model, .collections, .createCollection, .collection, .dropCollection,
-            .listDocuments, .upsertDocuments, .deleteDocuments, .document, .deleteDocument, .search, .metrics, .info:
+            .listDocuments, .upsertDocuments, .deleteDocuments, .document, .deleteDocument, .search, .jobs, .submitJob,
+            .job, .deleteJob, .jobResults, .jobErrors, .jobEvents, .commandJob, .metrics, .info:
             true
         }
     }

@@ -52,7 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
         let registry = engine.registry
         let http = HTTPService(
             configuration: server.httpConfiguration(keys: keys), embedder: engine.embedder, store: storage.store,
-            info: { info.json }, metricsText: { registry.scrape() }, metrics: registry, logger: logger,
+            jobs: nil, countTokens: engine.countTokens, info: { info.json }, metricsText: { registry.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })

@@ -12,6 +12,8 @@ struct Engine: Sendable {
     let layout: BatchLayout
     let configuration: BatchingConfiguration
     let registry: PrometheusRegistry
+    /// Tokens of a document's text as the encoder reads it, special tokens included, and whether its end is cut.
+    let countTokens: @Sendable (String) -> (count: Int, isTruncated: Bool)
 
     var description: ModelDescription { embedder.model }
 
@@ -51,6 +53,10 @@ struct Engine: Sendable {
                     maximumSequenceLength: limit)
                 return { batch in encoder.encode(batch, layout: layout, workspace: workspace) }
             })
+        countTokens = { text in
+            let tokens = tokenizer.encode(text, role: .document)
+            return (tokens.ids.count, tokens.isTruncated)
+        }
         self.encoder = encoder
         self.allowance = allowance
         self.threadCount = threadCount

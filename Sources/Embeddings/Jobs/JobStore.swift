@@ -21,6 +21,7 @@ package protocol JobStore: Sendable {
     func job(_ id: JobID) async throws(StorageError) -> Job?
     func jobs(_ query: JobQuery) async throws(StorageError) -> JobPage
     /// The inputs that have ended, in order, behind `index`; fewer than `limit` only where no more of them have ended.
+    /// Where the job was cancelled or failed, all of its inputs have: those that were not done with an error that says so.
     func results(of job: JobID, after index: Int?, limit: Int) async throws(StorageError) -> [JobResult]
     /// In order, behind `index`.
     func failures(of job: JobID, after index: Int?, limit: Int) async throws(StorageError) -> [JobFailure]

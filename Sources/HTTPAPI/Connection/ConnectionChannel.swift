@@ -17,7 +17,8 @@ import Synchronization
 /// One client's connection: reads requests, has them answered one after the other, notices when the client is gone.
 ///
 ///     reader ──requests──► responder ──responses──► writer        three tasks; the reader is the parent
-///        └── end of input: cancels the responder, so that what the lost client waited for is not computed
+///        └── end of input: cancels the responder, so that what the lost client waited for is not computed,
+///            and the writer where it produces an answer while it sends it
 ///
 /// Hummingbird's own loop cannot do the last without giving up keep-alive, and answers broken requests without a body.
 struct ConnectionChannel: ServerChildChannel {
@@ -54,8 +55,17 @@ struct ConnectionChannel: ServerChildChannel {
                 let (requests, requestSink) = AsyncStream.makeStream(of: Exchange.self)
                 let (responses, responseSink) = AsyncStream.makeStream(of: Answer.self)
                 let (turns, turnSink) = AsyncStream.makeStream(of: Void.self)
+                let presence = ClientPresence()
                 await withTaskGroup(of: Void.self) { writing in
-                    writing.addTask { await write(responses, to: outbound, turns: turnSink, logger: logger) }
+                    writing.addTask {
+                        do {
+                            try await write(responses, to: outbound, turns: turnSink, presence: presence)
+                        } catch {
+                            logger.debug("An answer was cut", metadata: ["error": "\(error)"])
+                            // Its head may be out, and only the connection's end can say that the rest does not come.
+                            connection.channel.close(promise: nil)
+                        }
+                    }
                     await withTaskGroup(of: Void.self) { responding in
                         responding.addTask {
                             for await exchange in requests { responseSink.yield(await answer(exchange)) }
@@ -63,7 +73,10 @@ struct ConnectionChannel: ServerChildChannel {
                         }
                         let ending = await read(inbound, into: requestSink, turns: turns)
                         requestSink.finish()
-                        if case .clientLost = ending { responding.cancelAll() }
+                        if case .clientLost = ending {
+                            presence.lose()
+                            responding.cancelAll()
+                        }
                     }
                 }
             }
@@ -163,24 +176,27 @@ struct ConnectionChannel: ServerChildChannel {
 
     private func write(
         _ answers: AsyncStream<Answer>, to outbound: NIOAsyncChannelOutboundWriter<HTTPResponsePart>,
-        turns: AsyncStream<Void>.Continuation, logger: Logger
-    ) async {
+        turns: AsyncStream<Void>.Continuation, presence: ClientPresence
+    ) async throws {
         defer { turns.finish() }
-        do {
-            for await answer in answers {
-                var response = answer.response
-                response.headers[.server] = endpoints.configuration.serverName
-                response.headers[.date] = HTTPDate.now.description
-                if answer.closesConnection { response.headers[.connection] = "close" }
-                try await ResponseWriter(outbound: outbound).write(response: response.head, body: response.body)
-                if answer.closesConnection {
-                    outbound.finish()
-                    return
+        for await answer in answers {
+            var response = answer.response
+            response.headers[.server] = endpoints.configuration.serverName
+            response.headers[.date] = HTTPDate.now.description
+            let closesConnection = answer.closesConnection || response.headers[.connection] == "close"
+            if closesConnection { response.headers[.connection] = "close" }
+            if response.isProduced {
+                try await presence.whileThere { [response] in
+                    try await ResponseWriter(outbound: outbound).write(response: response.head, body: response.body)
                 }
-                turns.yield()
+            } else {
+                try await ResponseWriter(outbound: outbound).write(response: response.head, body: response.body)
             }
-        } catch {
-            logger.trace("An answer was not taken", metadata: ["error": "\(error)"])
+            if closesConnection {
+                outbound.finish()
+                return
+            }
+            turns.yield()
         }
     }
 }

@@ -10,6 +10,13 @@ struct Endpoints: Sendable {
     let configuration: HTTPConfiguration
     let embedder: any Embedder
     let store: (any DocumentStore)?
+    /// Nil where no database is configured.
+    let jobs: (any JobStore)?
+    /// Work has come that a runner may take.
+    let onJobCommitted: @Sendable () -> Void
+    let estimator: WorkEstimator
+    let abandonedDrafts: AbandonedDrafts
+    let eventStreams: EventStreamLimit
     let info: @Sendable () -> JSONValue
     let metricsText: @Sendable () -> String
     let metrics: HTTPMetrics
@@ -45,7 +52,15 @@ struct Endpoints: Sendable {
                 response = error.response
             }
             response.headers[.requestID] = requestID.description
-            if request.method == .head { response = response.createHeadResponse() }
+            if request.method == .head {
+                let hasLength = !response.isProduced
+                response = response.createHeadResponse()
+                if !hasLength {
+                    // Of an unknown length none is told; the encoder then ends what it takes for a body.
+                    response.headers[.contentLength] = nil
+                    response.headers[.connection] = "close"
+                }
+            }
             let elapsed = ContinuousClock.now - start
             metrics.record(
                 route: template, method: request.method, status: Int(response.status.code), duration: elapsed)
@@ -85,6 +100,14 @@ struct Endpoints: Sendable {
         case .document(let id, let name): try await document(id: id, in: name)
         case .deleteDocument(let id, let name): try await deleteDocument(id: id, in: name)
         case .search(let name): try await search(in: name, request, permit)
+        case .jobs: try await listJobs(request)
+        case .submitJob: try await submitJob(request, permit)
+        case .job(let id): try await job(id)
+        case .deleteJob(let id): try await deleteJob(id)
+        case .jobResults(let id): try await jobResults(of: id, request)
+        case .jobErrors(let id): try await jobErrors(of: id, request)
+        case .jobEvents(let id): try await jobEvents(of: id, request)
+        case .commandJob(let id, let command): try await apply(command, toJob: id)
         case .liveness: .json(.ok, ["status": "alive"])
         case .readiness: await readiness(request)
         case .metrics: .text(metricsText())

@@ -4,6 +4,9 @@ import JSON
 import NIOCore
 
 extension Response {
+    /// Whether its body is made while it is sent, without an end in sight.
+    var isProduced: Bool { body.contentLength == nil }
+
     static func json(_ status: HTTPResponse.Status, _ value: JSONValue) -> Response {
         var bytes: [UInt8] = []
         value.write(to: &bytes)

@@ -17,11 +17,24 @@ enum DocumentReader {
     static let maximumMetadataDepth = 16
 
     static func read(_ value: JSONValue, maximumTextBytes: Int) throws(DocumentError) -> DocumentDraft {
+        let object = try object(value)
+        let id = try identifier(object["id"])
+        let content = try content(of: object, id: id, maximumTextBytes: maximumTextBytes)
+        return DocumentDraft(id: id, text: content.text, metadata: content.metadata)
+    }
+
+    static func object(_ value: JSONValue) throws(DocumentError) -> JSONObject {
         guard case .object(let object) = value else {
             if case .malformed(let reason) = value { throw DocumentError(reason: "it is \(reason)", id: nil) }
             throw DocumentError(reason: "it must be an object, not \(value.typeName)", id: nil)
         }
-        let id = try identifier(object["id"])
+        return object
+    }
+
+    /// - Parameter id: what an error carries.
+    static func content(
+        of object: JSONObject, id: String?, maximumTextBytes: Int
+    ) throws(DocumentError) -> (text: String, metadata: JSONObject) {
         guard let textValue = object["text"] else { throw DocumentError(reason: "text is missing", id: id) }
         guard case .string(let text) = textValue else {
             throw DocumentError(reason: wrongType("text", textValue, "a string"), id: id)
@@ -33,7 +46,7 @@ enum DocumentReader {
         }
         guard !text.utf8.contains(0) else { throw DocumentError(reason: "text holds a NUL", id: id) }
         switch object["metadata"] {
-        case nil, .null: return DocumentDraft(id: id, text: text)
+        case nil, .null: return (text, JSONObject())
         case .object(let metadata):
             if let reason = fault(in: .object(metadata), depth: 1) {
                 throw DocumentError(reason: "metadata \(reason)", id: id)
@@ -44,7 +57,7 @@ enum DocumentReader {
                 throw DocumentError(
                     reason: "metadata has \(bytes.count) bytes; at most \(maximumMetadataBytes) are taken", id: id)
             }
-            return DocumentDraft(id: id, text: text, metadata: metadata)
+            return (text, metadata)
         case .some(let other): throw DocumentError(reason: wrongType("metadata", other, "an object"), id: id)
         }
     }

@@ -6,15 +6,19 @@ import JSON
 import Logging
 import Metrics
 import NIOCore
+import Synchronization
 
 /// The whole API without a socket.
 struct API {
     let service: HTTPService
     let embedder: HashEmbedder
     let store: FaultyStore?
+    let jobs: FakeJobStore?
+    let bell = Bell()
 
     init(
         embedder: HashEmbedder = HashEmbedder(), store: FaultyStore? = FaultyStore(),
+        jobs: FakeJobStore? = FakeJobStore(), tokensPerSecond: Double? = 1_000,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger = API.silent,
         configure: (inout HTTPConfiguration) -> Void = { _ in }
     ) {
@@ -23,9 +27,21 @@ struct API {
         configure(&configuration)
         self.embedder = embedder
         self.store = store
+        self.jobs = jobs
+        let bell = bell
         service = HTTPService(
-            configuration: configuration, embedder: embedder, store: store, info: { ["version": "test"] },
+            configuration: configuration, embedder: embedder, store: store, jobs: jobs,
+            onJobCommitted: { bell.ring() }, countTokens: HashEmbedder.count, tokensPerSecond: { tokensPerSecond },
+            info: { ["version": "test"] },
             metricsText: { "ovenbird_up 1\n" }, metrics: metrics, logger: logger)
+    }
+
+    /// How often a runner was told of work.
+    final class Bell: Sendable {
+        private let rings = Atomic(0)
+
+        func ring() { rings.add(1, ordering: .relaxed) }
+        var count: Int { rings.load(ordering: .relaxed) }
     }
 
     static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

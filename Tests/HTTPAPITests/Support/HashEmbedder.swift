@@ -84,6 +84,12 @@ final class HashEmbedder: Embedder {
         return Embedding(vector: vector, tokenCount: words.count, isTruncated: isTruncated)
     }
 
+    /// What `embed` would read of a text.
+    static func count(_ text: String) -> (count: Int, isTruncated: Bool) {
+        let count = text.split(separator: " ").count
+        return (min(count, wordLimit), count > wordLimit)
+    }
+
     /// FNV-1a.
     private static func hash(_ bytes: Substring.UTF8View) -> UInt64 {
         bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }

@@ -9,7 +9,7 @@ import ServiceLifecycle
 /// The server on a port of 127.0.0.1 for the time of a closure.
 func withServer<Result: Sendable>(
     embedder: HashEmbedder = HashEmbedder(), store: FaultyStore = FaultyStore(),
-    configure: (inout HTTPConfiguration) -> Void = { _ in },
+    jobs: FakeJobStore = FakeJobStore(), configure: (inout HTTPConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping (_ server: RunningServer) async throws -> Result
 ) async throws -> Result {
     var configuration = HTTPConfiguration()
@@ -17,7 +17,8 @@ func withServer<Result: Sendable>(
     configure(&configuration)
     let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
     let service = HTTPService(
-        configuration: configuration, embedder: embedder, store: store, info: { [:] }, metricsText: { "" },
+        configuration: configuration, embedder: embedder, store: store, jobs: jobs,
+        countTokens: HashEmbedder.count, info: { [:] }, metricsText: { "" },
         metrics: NOOPMetricsHandler.instance, logger: API.silent,
         onListening: { continuation.yield($0) })
     let services = ServiceGroup(services: [service], logger: API.silent)
@@ -114,6 +115,37 @@ struct RawConnection {
         let body = String(decoding: unread[start..<(start + length)], as: UTF8.self)
         unread.removeFirst(start + length)
         return RawAnswer(status: status, head: head, body: body)
+    }
+
+    /// Reads until what has come holds `text`, and takes everything up to its end.
+    mutating func read(through text: String) async throws -> String {
+        let pattern = Array(text.utf8)
+        while true {
+            if let start = Self.find(pattern, in: unread) {
+                let taken = String(decoding: unread[..<(start + pattern.count)], as: UTF8.self)
+                unread.removeFirst(start + pattern.count)
+                return taken
+            }
+            try await readMore()
+        }
+    }
+
+    /// Everything until the server closes the connection.
+    mutating func readToEnd() async -> String {
+        // The end comes as an error where the connection is cut.
+        while (try? await readMore()) != nil {}
+        return String(decoding: unread, as: UTF8.self)
+    }
+
+    /// How many bytes come until the server closes the connection.
+    mutating func countToEnd() async -> Int {
+        var count = unread.count
+        unread = []
+        while (try? await readMore()) != nil {
+            count += unread.count
+            unread = []
+        }
+        return count
     }
 
     /// Whether the server closes the connection, sending nothing more.
