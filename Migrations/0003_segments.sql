@@ -238,7 +238,7 @@ END
 $$;
 
 -- The vectors that texts of a leased segment have already. Each look-up ends with its first hit and is bounded: at most
--- 32 collections, at most 16 results of one text.
+-- 16 collections, at most 16 results of one text.
 CREATE FUNCTION ovenbird.known_embeddings(the_segment bigint, the_token bigint)
 RETURNS TABLE (seq int, same_as int, token_count int, truncated boolean, embedding bytea)
 LANGUAGE plpgsql
@@ -288,7 +288,7 @@ BEGIN
             UNION ALL
             (SELECT c.id, '', 2 + row_number() OVER (ORDER BY c.id DESC) FROM ovenbird.collections AS c
             JOIN ovenbird.model_versions AS m ON m.id = c.model_version_id
-            WHERE m.fingerprint = leased.fingerprint AND c.id <> leased.collection_id ORDER BY c.id DESC LIMIT 31)
+            WHERE m.fingerprint = leased.fingerprint AND c.id <> leased.collection_id ORDER BY c.id DESC LIMIT 15)
         ) AS near;
     END IF;
 
