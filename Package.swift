@@ -147,7 +147,13 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Embeddings", "JSON", "Postgres", "Storage"],
+            name: "IntegrationTests",
+            dependencies: [
+                "Embeddings", "JSON", "Jobs", "Postgres", "Storage",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings),
     ]
 )

@@ -113,8 +113,8 @@ package final class JobRunner: Service, CustomStringConvertible {
             switch tell({ $0.claimStep(now: clock.now()) }) {
             case .stop: return
             case .wait(let moment): await stateChanged.wait(after: changes, until: moment, clock: clock)
-            case .claim: await claim(gathering: false)
-            case .gatherAndClaim: await claim(gathering: true)
+            case .claim: await claim()
+            case .gatherAndClaim: if await gather() { await claim() }
             }
         }
     }
@@ -143,12 +143,20 @@ package final class JobRunner: Service, CustomStringConvertible {
 
     // MARK: Steps
 
-    private func claim(gathering: Bool) async {
+    /// Answers whether a claim may follow.
+    private func gather() async -> Bool {
         do throws(StorageError) {
-            if gathering {
-                let count = try await store.gatherEnqueued(for: fingerprint, limit: configuration.gatherLimit)
-                tell { $0.gathered(count, now: clock.now()) }
-            }
+            let count = try await store.gatherEnqueued(for: fingerprint, limit: configuration.gatherLimit)
+            tell { $0.gathered(count, now: clock.now()) }
+            return true
+        } catch {
+            claimFailed(error)
+            return false
+        }
+    }
+
+    private func claim() async {
+        do throws(StorageError) {
             let segments = try await store.claimSegments(
                 SegmentClaim(
                     worker: workerName, fingerprint: fingerprint, maximumCount: 1,
@@ -168,16 +176,20 @@ package final class JobRunner: Service, CustomStringConvertible {
                 await process(segment, interruption: interruption)
             }
         } catch {
-            let isFirst = tell { $0.claimFailed(jitter: jitter, now: clock.now()) }
-            stateChanged.ring()
-            guard !Task.isCancelled else { return }
-            metrics.countRetry(JobMetrics.RetryCause(error))
-            switch error {
-            case .unavailable, .notWritable:
-                if isFirst { logger.warning("Jobs wait for the database", metadata: error.metadata) }
-            case .internalFailure, .collectionNotFound:
-                logger.error("No job can be claimed", metadata: error.metadata)
-            }
+            claimFailed(error)
+        }
+    }
+
+    private func claimFailed(_ error: StorageError) {
+        let isFirst = tell { $0.claimFailed(jitter: jitter, now: clock.now()) }
+        stateChanged.ring()
+        guard !Task.isCancelled else { return }
+        metrics.countRetry(JobMetrics.RetryCause(error))
+        switch error {
+        case .unavailable, .notWritable:
+            if isFirst { logger.warning("Jobs wait for the database", metadata: error.metadata) }
+        case .internalFailure, .collectionNotFound:
+            logger.error("No job can be claimed", metadata: error.metadata)
         }
     }
 

@@ -3,6 +3,7 @@ import Batching
 import Embeddings
 import Foundation
 import HTTPAPI
+import Jobs
 import Logging
 import ServiceLifecycle
 import Storage
@@ -18,6 +19,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var serving: ServingOptions
     @OptionGroup var server: ServerOptions
     @OptionGroup var database: DatabaseOptions
+    @OptionGroup var jobs: JobOptions
     @OptionGroup var log: LogOptions
 
     @Flag(help: "Bring the database's schema up to date before serving.")
@@ -36,7 +38,8 @@ struct ServeCommand: AsyncParsableCommand {
                 "--host \(server.host) can be reached from other machines: set --api-key-file or OVENBIRD_API_KEY, "
                     + "or say --allow-anonymous")
         }
-        let storage = try await StorageChoice(database, migrates: migrate, logger: logger)
+        let storage = try await StorageChoice(
+            database, jobConnections: jobs.connectionCount, migrates: migrate, logger: logger)
         let start = ContinuousClock.now
         let engine = try Engine(
             model: model, batching: batching, servedNames: serving.servedModelName,
@@ -50,17 +53,21 @@ struct ServeCommand: AsyncParsableCommand {
             ])
         let info = ServerInfo(engine: engine, storage: storage.kind)
         let registry = engine.registry
+        let bell = JobBell()
         let http = HTTPService(
             configuration: server.httpConfiguration(keys: keys), embedder: engine.embedder, store: storage.store,
             jobs: nil, countTokens: engine.countTokens, info: { info.json }, metricsText: { registry.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })
-        // Services stop in the reverse of this order: the server first, then what it uses.
+        // Services stop in the reverse of this order: those of jobs at once, then the server, then what it uses.
         var services: [any Service] = [EngineService(engine: engine)]
         if let gate = storage.gate { services.append(gate) }
         services.append(
             ServingService(http: http, engine: engine, drainTimeout: .seconds(server.drainTimeout), logger: logger))
+        services += try JobServices(
+            options: jobs, storage: storage, engine: engine, bell: bell, logger: logger
+        ).services(reportsQueue: true)
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // Behind the drain's own end, for answers that say so to be taken.
@@ -100,17 +107,5 @@ private struct ServingService: Service, CustomStringConvertible {
             try await http.run()
             group.cancelAll()
         }
-    }
-}
-
-/// Keeps the compute threads until the server has answered its requests.
-private struct EngineService: Service, CustomStringConvertible {
-    let engine: Engine
-
-    var description: String { "engine" }
-
-    func run() async throws {
-        try? await gracefulShutdown()  // cancelled: the threads end all the same
-        await engine.close()
     }
 }

@@ -10,7 +10,7 @@ struct DatabaseOptions: ParsableArguments {
             """)
     var databaseUrl: String?
 
-    @Option(help: "Connections to PostgreSQL.")
+    @Option(help: "Connections to PostgreSQL at most; job workers have two more than there are of them besides.")
     var databaseConnections: Int = 8
 
     @Option(help: "Milliseconds that PostgreSQL may take for one statement before the request is answered 503.")

@@ -1,3 +1,4 @@
+import Jobs
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -69,6 +70,8 @@ struct Database: Sendable {
 /// Asks a database that did not answer at the start until it does; ends the server where it then cannot be used.
 struct DatabaseGate: Service, CustomStringConvertible {
     let database: Database
+    /// Rung once the database has been found usable.
+    let opened = JobBell()
 
     var description: String { "database gate" }
 
@@ -79,6 +82,7 @@ struct DatabaseGate: Service, CustomStringConvertible {
                     try await Task.sleep(for: .seconds(2))
                 } while try await !database.prepare()
                 database.logger.info("The database answers")
+                opened.ring()
                 // A service that returns ends the others.
                 try await Task.sleep(for: .seconds(Int64.max / 2))
             }

@@ -3,35 +3,49 @@ import Logging
 import Postgres
 import Storage
 
-/// Where `serve` keeps documents: nowhere, in memory, or in PostgreSQL.
+/// Where documents and jobs are kept: nowhere, in memory, or in PostgreSQL.
 struct StorageChoice: Sendable {
     let kind: String
     let store: (any DocumentStore)?
+    let jobs: (any JobStore)?
+    /// What the job runner works on.
+    let segments: (any SegmentStore)?
     /// Waits for a database that could not be reached at the start.
     let gate: DatabaseGate?
-    private let pool: PostgresPool?
+    private let pools: [PostgresPool]
 
     /// Looks at the database once. One that does not answer stops nothing; one that answers and cannot be used ends the
     /// program with the command that mends it.
-    init(_ options: DatabaseOptions, migrates: Bool, logger: Logger) async throws {
+    ///
+    /// - Parameter jobConnections: of the job runner, which has a pool of its own: a crowd of requests must not hold up
+    ///   its heartbeats, nor a long finish a search.
+    init(_ options: DatabaseOptions, jobConnections: Int, migrates: Bool, logger: Logger) async throws {
         switch options.databaseUrl {
         case nil:
-            (kind, store, gate, pool) = ("none", nil, nil, nil)
+            (kind, store, jobs, segments, gate, pools) = ("none", nil, nil, nil, nil, [])
         case "memory:":
-            logger.warning("Documents are kept in memory and are lost when the server stops")
-            (kind, store, gate, pool) = ("memory", MemoryDocumentStore(), nil, nil)
+            logger.warning("Documents and jobs are kept in memory and are lost when the server stops")
+            let documents = MemoryDocumentStore()
+            let memory = MemoryJobStore(documents: documents)
+            (kind, store, jobs, segments, gate, pools) = ("memory", documents, memory, memory, nil, [])
         case .some(let url):
-            let pool = PostgresPool(configuration: try options.configuration(url: url))
+            let configuration = try options.configuration(url: url)
+            let pool = PostgresPool(configuration: configuration)
+            var jobConfiguration = configuration
+            jobConfiguration.maximumConnections = max(1, jobConnections)
+            let jobPool = PostgresPool(configuration: jobConfiguration)
             let database = Database(pool: pool, migrates: migrates, logger: logger)
             let isReady = try await database.prepare()
             kind = "postgresql"
             store = PostgresDocumentStore(pool: pool)
+            jobs = PostgresJobStore(pool: pool)
+            segments = PostgresSegmentStore(pool: jobPool)
             gate = isReady ? nil : DatabaseGate(database: database)
-            self.pool = pool
+            pools = [pool, jobPool]
         }
     }
 
     func close() async {
-        await pool?.close()
+        for pool in pools { await pool.close() }
     }
 }
