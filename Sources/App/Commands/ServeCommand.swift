@@ -54,9 +54,13 @@ struct ServeCommand: AsyncParsableCommand {
         let info = ServerInfo(engine: engine, storage: storage.kind)
         let registry = engine.registry
         let bell = JobBell()
+        var httpConfiguration = server.httpConfiguration(keys: keys)
+        httpConfiguration.jobRetention = jobs.retention.endedJobs
         let http = HTTPService(
-            configuration: server.httpConfiguration(keys: keys), embedder: engine.embedder, store: storage.store,
-            jobs: nil, countTokens: engine.countTokens, info: { info.json }, metricsText: { registry.scrape() }, metrics: registry, logger: logger,
+            configuration: httpConfiguration, embedder: engine.embedder, store: storage.store, jobs: storage.jobs,
+            onJobCommitted: { bell.ring() }, countTokens: engine.countTokens,
+            tokensPerSecond: { engine.measuredTokensPerSecond }, info: { info.json },
+            metricsText: { registry.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })

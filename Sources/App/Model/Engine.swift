@@ -68,6 +68,12 @@ struct Engine: Sendable {
     /// What the compute threads have done since the start.
     var statistics: PassStatistics { PassStatistics(registry) }
 
+    /// What all threads together lately did; nil before the first pass.
+    var measuredTokensPerSecond: Double? {
+        let rate = embedder.load.tokensPerSecond
+        return rate > 0 ? rate : nil
+    }
+
     /// Ends the threads; there is no work left.
     func close() async {
         await embedder.shutDown(deadline: .now)
