@@ -1,3 +1,4 @@
+import Batching
 import Embeddings
 import Foundation
 import Jobs

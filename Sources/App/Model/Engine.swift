@@ -70,8 +70,7 @@ struct Engine: Sendable {
 
     /// What all threads together lately did; nil before the first pass.
     var measuredTokensPerSecond: Double? {
-        let rate = embedder.load.tokensPerSecond
-        return rate > 0 ? rate : nil
+        statistics.realTokenCount > 0 ? embedder.load.tokensPerSecond : nil
     }
 
     /// Ends the threads; there is no work left.
