@@ -54,6 +54,8 @@ CREATE UNIQUE INDEX jobs_idempotency ON ovenbird.jobs (owner, idempotency_key)
     WHERE idempotency_key IS NOT NULL AND state <> 'receiving' AND deleted_at IS NULL;
 CREATE INDEX jobs_active ON ovenbird.jobs (owner, priority DESC, id) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_by_state ON ovenbird.jobs (state, id) WHERE deleted_at IS NULL;
+CREATE INDEX jobs_by_collection ON ovenbird.jobs (collection_name, id)
+    WHERE collection_name IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX jobs_waiting ON ovenbird.jobs (queued_at) WHERE state = 'queued' AND deleted_at IS NULL;
 -- Not by touched_at: each append changes that, and would put a new entry into every index of the table.
 CREATE INDEX jobs_receiving ON ovenbird.jobs (id) WHERE state = 'receiving' AND deleted_at IS NULL;

@@ -39,15 +39,10 @@ extension PostgresJobStore {
             ORDER BY j.id DESC LIMIT \(limit)
             """
         }
-        // Of each state the newest, by an index that holds them in this order; then the newest of these.
-        let states = query.states.map(\.rawValue)
-        let found: PostgresStatement =
-            states.isEmpty
-            ? page("j.state <> 'receiving'")
-            : """
-            SELECT page.* FROM unnest(\(states)) AS wanted (state)
-            CROSS JOIN LATERAL (\(sql: page("j.state = wanted.state"))) AS page
-            """
+        // Of each state the newest, then the newest of these: jobs of a rare state are not looked for among all others.
+        let pages = query.states.map { "(\(sql: page("j.state = \($0.rawValue)")))" as PostgresStatement }
+        let found =
+            pages.isEmpty ? page("j.state <> 'receiving'") : PostgresStatement.joined(pages, separator: " UNION ALL ")
         return try await run { () throws(PostgresError) in
             let rows = try await pool.read(
                 Job.selection(

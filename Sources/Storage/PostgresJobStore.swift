@@ -33,18 +33,11 @@ package struct PostgresJobStore: JobStore {
         }
     }
 
-    /// Runs the statements in one transaction, which the server itself ends when we are no longer there to do it. The
-    /// answer to the deadline's own statement is left out.
+    /// Runs the statements in one transaction, which the server itself ends when we are no longer there to do it.
     func transaction(
         _ statements: [PostgresStatement], timeout: Duration? = nil
     ) async throws(PostgresError) -> [PostgresResult] {
-        let timeout = timeout ?? pool.configuration.commandTimeout
-        let milliseconds = "\(Int(timeout / .milliseconds(1)))ms"
-        let deadline: PostgresStatement = """
-            SELECT set_config('statement_timeout', \(milliseconds), true),
-                set_config('idle_in_transaction_session_timeout', \(milliseconds), true)
-            """
-        return Array(try await pool.transaction([deadline] + statements, timeout: timeout).dropFirst())
+        try await pool.transaction(statements, timeout: timeout, limits: .followingClient)
     }
 }
 
