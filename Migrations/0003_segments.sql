@@ -242,6 +242,12 @@ $$;
 CREATE FUNCTION ovenbird.known_embeddings(the_segment bigint, the_token bigint)
 RETURNS TABLE (seq int, same_as int, token_count int, truncated boolean, embedding bytea)
 LANGUAGE plpgsql
+-- Every table is looked up by an index, row by row, whatever the statistics of one that has just been filled may say.
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_material = off
 SET jit = off
 AS $$
 #variable_conflict use_column
@@ -336,19 +342,27 @@ CREATE FUNCTION ovenbird.finish_segment(
     deduplicated_count bigint, read_token_count bigint
 ) RETURNS boolean
 LANGUAGE plpgsql
+-- All that is joined has some hundred rows, whatever the statistics of a table that has just been filled may say: each
+-- table is read by one range of its key, and rows are matched by hash.
+SET enable_nestloop = off
+SET enable_seqscan = off
 SET jit = off
 AS $$
 DECLARE
     leased record;
+    target bigint;
     vector_schema name;
 BEGIN
     PERFORM set_config('lock_timeout', '5s', true);
-    SELECT s.job_id, coalesce(cardinality(s.pending), s.last_seq - s.first_seq + 1) AS pending_count, j.collection_id
+    SELECT s.job_id, s.first_seq, s.last_seq,
+        coalesce(cardinality(s.pending), s.last_seq - s.first_seq + 1) AS pending_count
     INTO leased
-    FROM ovenbird.job_segments AS s JOIN ovenbird.jobs AS j ON j.id = s.job_id
-    WHERE s.id = the_segment AND s.lease_token = the_token AND s.state = 'running'
-        AND j.state IN ('queued', 'running', 'paused') AND j.deleted_at IS NULL
-    FOR UPDATE OF s;
+    FROM ovenbird.job_segments AS s WHERE s.id = the_segment AND s.lease_token = the_token AND s.state = 'running'
+    FOR UPDATE;
+    IF FOUND THEN
+        SELECT j.collection_id INTO target FROM ovenbird.jobs AS j
+        WHERE j.id = leased.job_id AND j.state IN ('queued', 'running', 'paused') AND j.deleted_at IS NULL;
+    END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the lease % of segment % is lost', the_token, the_segment USING ERRCODE = 'OB001';
     END IF;
@@ -357,16 +371,21 @@ BEGIN
             cardinality(seqs) + cardinality(error_seqs);
     END IF;
 
-    IF leased.collection_id IS NULL THEN
+    IF target IS NULL THEN
         -- What refers to another input's vector has that one's tokens; where there is no such vector, NULL is refused.
         INSERT INTO ovenbird.job_results (job_id, seq, same_as, token_count, truncated, content_sha256, embedding)
-        SELECT leased.job_id, o.seq, o.same_as, coalesce(o.token_count, r.token_count),
-            coalesce(o.truncated, r.truncated), i.content_sha256, o.embedding
+        SELECT leased.job_id, o.seq, o.same_as,
+            coalesce(o.token_count, (
+                SELECT r.token_count FROM ovenbird.job_results AS r
+                WHERE r.job_id = leased.job_id AND r.seq = o.same_as AND r.embedding IS NOT NULL)),
+            coalesce(o.truncated, (
+                SELECT r.truncated FROM ovenbird.job_results AS r
+                WHERE r.job_id = leased.job_id AND r.seq = o.same_as AND r.embedding IS NOT NULL)),
+            i.content_sha256, o.embedding
         FROM unnest(seqs, same_as, token_counts, truncations, embeddings)
             AS o (seq, same_as, token_count, truncated, embedding)
-        JOIN ovenbird.job_inputs AS i ON i.job_id = leased.job_id AND i.seq = o.seq
-        LEFT JOIN ovenbird.job_results AS r
-            ON o.token_count IS NULL AND r.job_id = leased.job_id AND r.seq = o.same_as AND r.embedding IS NOT NULL;
+        JOIN ovenbird.job_inputs AS i
+            ON i.job_id = leased.job_id AND i.seq = o.seq AND i.seq BETWEEN leased.first_seq AND leased.last_seq;
     ELSIF cardinality(seqs) > 0 THEN
         BEGIN
             vector_schema := (
@@ -379,7 +398,7 @@ BEGIN
                     SELECT DISTINCT ON (i.external_id) i.external_id, i.version, i.content_sha256, i.text, i.metadata,
                         o.token_count, o.truncated, o.embedding
                     FROM unnest($2, $3, $4, $5) AS o (seq, token_count, truncated, embedding)
-                    JOIN ovenbird.job_inputs AS i ON i.job_id = $1 AND i.seq = o.seq
+                    JOIN ovenbird.job_inputs AS i ON i.job_id = $1 AND i.seq = o.seq AND i.seq BETWEEN $6 AND $7
                     ORDER BY i.external_id, i.version DESC
                 ), written AS (
                     INSERT INTO ovenbird.documents_%1$s AS d
@@ -396,17 +415,14 @@ BEGIN
                         revision = d.revision + 1,
                         updated_at = now()
                     WHERE d.version < excluded.version
-                    RETURNING d.id, d.version, d.revision
-                ), added AS (
-                    INSERT INTO ovenbird.vectors_%1$s (document_id, embedding)
-                    SELECT w.id, o.embedding FROM written AS w JOIN outcome AS o ON o.version = w.version
-                    WHERE w.revision = 1
+                    RETURNING d.id, d.version
                 )
-                UPDATE ovenbird.vectors_%1$s AS v SET embedding = o.embedding
-                FROM written AS w JOIN outcome AS o ON o.version = w.version
-                WHERE w.revision > 1 AND v.document_id = w.id AND v.embedding OPERATOR(%2$I.<>) o.embedding
-                $sql$, leased.collection_id, vector_schema)
-                USING leased.job_id, seqs, token_counts, truncations, embeddings;
+                INSERT INTO ovenbird.vectors_%1$s AS v (document_id, embedding)
+                SELECT w.id, o.embedding FROM written AS w JOIN outcome AS o ON o.version = w.version
+                ON CONFLICT (document_id) DO UPDATE SET embedding = excluded.embedding
+                WHERE v.embedding OPERATOR(%2$I.<>) excluded.embedding
+                $sql$, target, vector_schema)
+                USING leased.job_id, seqs, token_counts, truncations, embeddings, leased.first_seq, leased.last_seq;
         EXCEPTION WHEN undefined_table THEN
             -- What was leased is available again, to nobody: claims pass by a job that has ended.
             UPDATE ovenbird.job_segments SET
