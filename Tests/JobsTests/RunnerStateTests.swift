@@ -10,7 +10,9 @@ struct RunnerStateTests {
         LeasedSegment(lease: lease, job: .random(), collection: nil, attempt: attempt, inputCount: 2)
     }
 
-    private func at(_ seconds: Double) -> ContinuousClock.Instant { start.advanced(by: .seconds(seconds)) }
+    private func at(_ seconds: Double) -> ContinuousClock.Instant {
+        start.advanced(by: .milliseconds(Int((seconds * 1_000).rounded())))
+    }
 
     @Test func workGoesOnWithoutAPauseWhileThereIsSome() {
         var state = RunnerState(configuration: JobRunnerConfiguration(), now: start)
