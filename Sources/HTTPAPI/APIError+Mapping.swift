@@ -110,6 +110,7 @@ extension APIError {
                 .serviceUnavailable, code: "too_many_event_streams",
                 "\(limit) event streams are open, as many as there may be; ask for the job itself instead",
                 retryAfter: .seconds(10))
+        case .batches(let error): self.init(error)
         }
     }
 
@@ -170,5 +171,5 @@ extension ModelFingerprint {
 
 extension String {
     /// A client's own text, cut so that an error stays readable.
-    fileprivate var shortened: String { count > 100 ? "\(prefix(100))…" : self }
+    var shortened: String { count > 100 ? "\(prefix(100))…" : self }
 }

@@ -37,14 +37,19 @@ struct APIError: Error {
         }
     }
 
-    var response: Response {
+    /// The answer's body.
+    var json: JSONValue {
         var body = JSONObject()
         body["error"] = [
             "message": .string(message), "type": .string(type), "param": field.map { .string($0) } ?? .null,
             "code": .string(code),
         ]
         for member in progress?.members ?? [] { body[member.key] = member.value }
-        var response = Response.json(status, .object(body))
+        return .object(body)
+    }
+
+    var response: Response {
+        var response = Response.json(status, json)
         response.headers.append(contentsOf: headers)
         if let retryAfter {
             // Clients stop retrying altogether above 60 s (older OpenAI libraries) or 120 s.

@@ -72,6 +72,17 @@ package struct HTTPConfiguration: Sendable {
     /// sample, within 1 %.
     package var maxDryRunHashes = 1 << 18
 
+    /// Bytes of one uploaded file; OpenAI's limit for a batch's.
+    package var maxFileBytes = 200 << 20
+    /// A file is stored in pieces of this size, and an upload holds no more of it.
+    package var bytesPerFileChunk = 256 << 10
+    /// As OpenAI's, for files whose sender asked for nothing else.
+    package var fileLifetime = Duration.seconds(30 * 86_400)
+    /// Results that a file of answers reads at a time: 4 MB at 4,096 dimensions.
+    package var answersPerPage = 256
+    /// What `completion_window` "24h" means.
+    package var batchWindow = Duration.seconds(86_400)
+
     /// From a request head's first byte to its last.
     package var headTimeout = Duration.seconds(10)
     /// For a whole body that is not NDJSON.

@@ -21,13 +21,16 @@ package struct HTTPService: Service, CustomStringConvertible {
     ///   - onJobCommitted: called when a job has been committed, or goes on: a runner may look for work.
     ///   - countTokens: tokens of a text as the encoder reads it, special tokens included, and whether its end is cut.
     ///   - tokensPerSecond: what the encoder lately did under load; nil where that is not known.
+    ///   - batches: as `jobs`; OpenAI's files and batches, which need both.
+    ///   - onBatchCreated: called when a batch was made or is to be cancelled: a coordinator may look for work.
     ///   - info: what `/info` answers.
     ///   - metricsText: what `/metrics` answers, in Prometheus' text format.
     ///   - metrics: makes the instruments that `HTTPMetrics` documents.
     ///   - onListening: called once, with the port that the system gave.
     package init(
         configuration: HTTPConfiguration, embedder: any Embedder, store: (any DocumentStore)?,
-        jobs: (any JobStore)?, onJobCommitted: @escaping @Sendable () -> Void = {},
+        jobs: (any JobStore)?, batches: (any BatchStore)? = nil,
+        onBatchCreated: @escaping @Sendable () -> Void = {}, onJobCommitted: @escaping @Sendable () -> Void = {},
         countTokens: @escaping @Sendable (String) -> (count: Int, isTruncated: Bool),
         tokensPerSecond: @escaping @Sendable () -> Double? = { nil },
         info: @escaping @Sendable () -> JSONValue, metricsText: @escaping @Sendable () -> String,
@@ -45,7 +48,7 @@ package struct HTTPService: Service, CustomStringConvertible {
             estimator: WorkEstimator(
                 embedder: embedder, countTokens: countTokens, tokensPerSecond: tokensPerSecond),
             abandonedDrafts: AbandonedDrafts(), eventStreams: EventStreamLimit(configuration.maxEventStreams),
-            info: info, metricsText: metricsText,
+            batches: batches, onBatchCreated: onBatchCreated, info: info, metricsText: metricsText,
             metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
             bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes),
             readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,

@@ -37,4 +37,6 @@ enum RequestError: Error {
     case noValidLine(lineCount: Int)
     case rangeNotSatisfiable(byteCount: Int)
     case tooManyEventStreams(limit: Int)
+    /// Of files and batches.
+    case batches(BatchRequestError)
 }

@@ -24,6 +24,7 @@ enum Route: Equatable {
     case jobErrors(String)
     case jobEvents(String)
     case commandJob(String, JobCommand)
+    case batches(BatchRoute)
     case liveness
     case readiness
     case metrics
@@ -88,6 +89,8 @@ enum Route: Equatable {
         case ("jobs", 1): return [(.get, .jobs), (.post, .submitJob)]
         case ("jobs", 2): return [(.get, .job(segments[1])), (.delete, .deleteJob(segments[1]))]
         case ("jobs", 3): return [try jobChoice(id: segments[1], segments[2])]
+        case ("files", _), ("batches", _):
+            return try BatchRoute.choices(segments).map { ($0.method, .batches($0.route)) }
         default: throw .routeUnknown
         }
     }
@@ -121,6 +124,7 @@ enum Route: Equatable {
         case .jobErrors: "/v1/jobs/{id}/errors"
         case .jobEvents: "/v1/jobs/{id}/events"
         case .commandJob(_, let command): "/v1/jobs/{id}/\(command.rawValue)"
+        case .batches(let route): route.template
         case .liveness: "/livez"
         case .readiness: "/readyz"
         case .metrics: "/metrics"
@@ -134,7 +138,8 @@ enum Route: Equatable {
         case .liveness, .readiness: false
         case .embeddings, .models, .model, .collections, .createCollection, .collection, .dropCollection,
             .listDocuments, .upsertDocuments, .deleteDocuments, .document, .deleteDocument, .search, .jobs, .submitJob,
-            .job, .deleteJob, .jobResults, .jobErrors, .jobEvents, .commandJob, .metrics, .info:
+            .job, .deleteJob, .jobResults, .jobErrors, .jobEvents, .commandJob, .batches, .metrics,
+            .info:
             true
         }
     }

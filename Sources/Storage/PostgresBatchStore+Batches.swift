@@ -16,7 +16,7 @@ extension PostgresBatchStore {
                 (public_id, owner, status, input_file, metadata, output_lifetime_seconds, created_at, expires_at)
             SELECT \(id.description), \(specification.owner.description), 'validating', file.public_id,
                 \(specification.metadata?.jsonb), \(specification.outputLifetime?.components.seconds), now(),
-                now() + \(sql: .interval(specification.completionWindow))
+                now() + \(sql: specification.completionWindow.interval)
             FROM file RETURNING \(sql: Self.columns)
             """)
         return try await batches(rows).first

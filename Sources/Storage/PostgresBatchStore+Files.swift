@@ -29,7 +29,7 @@ extension PostgresBatchStore {
         _ = try await query(
             """
             UPDATE ovenbird.files AS f SET completed_at = clock_timestamp(), created_at = clock_timestamp(),
-                expires_at = clock_timestamp() + \(sql: .interval(lifetime)),
+                expires_at = clock_timestamp() + \(sql: lifetime.interval),
                 byte_count = (
                     SELECT coalesce(sum(octet_length(c.bytes)), 0) FROM ovenbird.file_chunks AS c
                     WHERE c.file_id = f.id)

@@ -10,7 +10,7 @@ extension PostgresBatchStore {
                 WITH file AS MATERIALIZED (
                     SELECT f.id FROM ovenbird.files AS f
                     WHERE f.completed_at IS NULL
-                        AND f.touched_at < clock_timestamp() - \(sql: .interval(abandonedUploads))
+                        AND f.touched_at < clock_timestamp() - \(sql: abandonedUploads.interval)
                     LIMIT 1 FOR UPDATE SKIP LOCKED
                 ), content AS (
                     DELETE FROM ovenbird.file_chunks WHERE file_id = (SELECT id FROM file)

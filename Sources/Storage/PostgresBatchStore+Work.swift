@@ -17,7 +17,7 @@ extension PostgresBatchStore {
                 ORDER BY b.run_at, b.id LIMIT 1 FOR UPDATE SKIP LOCKED
             )
             UPDATE ovenbird.batches AS b SET lease_token = nextval('ovenbird.batch_lease_tokens'),
-                lease_expires_at = clock_timestamp() + \(sql: .interval(duration)), attempt = b.attempt + 1
+                lease_expires_at = clock_timestamp() + \(sql: duration.interval), attempt = b.attempt + 1
             FROM candidate WHERE b.id = candidate.id
             RETURNING \(sql: Self.columns), b.lease_token, b.attempt, b.expires_at <= clock_timestamp(), b.ending
             """)
@@ -32,7 +32,7 @@ extension PostgresBatchStore {
     }
 
     package func extend(_ lease: BatchLease, by duration: Duration) async throws(StorageError) -> Bool {
-        try await update(lease, "lease_expires_at = clock_timestamp() + \(sql: .interval(duration))")
+        try await update(lease, "lease_expires_at = clock_timestamp() + \(sql: duration.interval)")
     }
 
     package func release(
@@ -41,7 +41,7 @@ extension PostgresBatchStore {
         try await update(
             lease,
             """
-            run_at = clock_timestamp() + \(sql: .interval(pause)), attempt = greatest(b.attempt - \(charge == .refunded ? 1 : 0 as Int32), 0),
+            run_at = clock_timestamp() + \(sql: pause.interval), attempt = greatest(b.attempt - \(Int32(charge == .refunded ? 1 : 0)), 0),
             \(sql: Self.noLease)
             """)
     }
@@ -131,7 +131,7 @@ extension PostgresBatchStore {
                     (public_id, name, batch_id, part, byte_count, completed_at, expires_at)
                 SELECT \(id.description), \("\(lease.batch)_\(part.rawValue).jsonl"), b.id, \(part.rawValue),
                     \(byteCount), clock_timestamp(), least(
-                        clock_timestamp() + \(sql: .interval(end.fileLifetime)), \(end.filesEndBy.map(PostgresTimestamp.init)))
+                        clock_timestamp() + \(sql: end.fileLifetime.interval), \(end.filesEndBy.map(PostgresTimestamp.init)))
                 FROM ovenbird.batches AS b
                 WHERE \(sql: Self.isHeld(lease)) AND b.status IN ('finalizing', 'cancelling') FOR UPDATE
                 """)

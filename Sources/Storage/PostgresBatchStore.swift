@@ -1,4 +1,4 @@
-package import Embeddings
+import Embeddings
 package import Postgres
 
 /// Files and batches in PostgreSQL. A batch's lease is fenced by its token: every write of a worker names it.
@@ -17,15 +17,12 @@ package struct PostgresBatchStore: BatchStore {
         try await mapped { () async throws(PostgresError) in try await pool.read(statement) }
     }
 
-    /// The results of the statements alone. Bounded on the server too: what we gave up on must not hold its locks.
+    /// Bounded on the server too: what we gave up on must not hold its locks.
     func transaction(
         _ statements: [PostgresStatement], timeout: Duration? = nil
     ) async throws(StorageError) -> [PostgresResult] {
         try await mapped { () async throws(PostgresError) in
-            let deadlines: [PostgresStatement] = [
-                "SET LOCAL statement_timeout = '20s'", "SET LOCAL idle_in_transaction_session_timeout = '20s'",
-            ]
-            return Array(try await pool.transaction(deadlines + statements, timeout: timeout).dropFirst(2))
+            try await pool.transaction(statements, timeout: timeout, limits: .followingClient)
         }
     }
 
@@ -45,13 +42,11 @@ package struct PostgresBatchStore: BatchStore {
 
 extension PostgresRow {
     func timestamp(_ column: Int) throws(PostgresError) -> Timestamp? {
-        try decode(column, as: PostgresTimestamp?.self).map {
-            Timestamp(microsecondsSinceUnixEpoch: $0.microsecondsSinceUnixEpoch)
-        }
+        try decode(column, as: PostgresTimestamp?.self).map(Timestamp.init)
     }
 
     func moment(_ column: Int) throws(PostgresError) -> Timestamp {
-        Timestamp(microsecondsSinceUnixEpoch: try decode(column, as: PostgresTimestamp.self).microsecondsSinceUnixEpoch)
+        Timestamp(try decode(column, as: PostgresTimestamp.self))
     }
 
     /// Text that one of our own types reads.
@@ -69,13 +64,5 @@ extension PostgresRow {
 extension PostgresTimestamp {
     init(_ moment: Timestamp) {
         self.init(microsecondsSinceUnixEpoch: moment.microsecondsSinceUnixEpoch)
-    }
-}
-
-extension PostgresStatement {
-    /// An interval.
-    static func interval(_ duration: Duration) -> PostgresStatement {
-        let seconds = Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
-        return "make_interval(secs => \(seconds))"
     }
 }

@@ -115,7 +115,7 @@ package struct BatchMoments: Sendable, Equatable {
 }
 
 /// What is wrong with a batch's file. Safe to send to a client.
-package struct BatchError: Sendable, Equatable {
+package struct BatchError: Error, Sendable, Equatable {
     /// A word for programs, such as `duplicate_custom_id`.
     package let code: String
     package let message: String

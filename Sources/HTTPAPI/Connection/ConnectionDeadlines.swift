@@ -37,8 +37,11 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
         sawPart = true
         switch unwrapInboundIn(data) {
         case .head(let head):
-            var isStream = false
-            if case .lines = ContentType.read(head.headerFields) { isStream = true }
+            let isStream =
+                switch ContentType.read(head.headerFields) {
+                case .lines, .form: true
+                case .json, nil: false
+                }
             watch.receivedHead(isStream: isStream, now: .now())
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 let response = HTTPResponse(status: .continue)

@@ -7,6 +7,7 @@ import NIOCore
 enum ContentType {
     case json
     case lines
+    case form
 
     static func read(_ headers: HTTPFields) -> ContentType? {
         guard let value = headers[.contentType] else { return nil }
@@ -14,6 +15,7 @@ enum ContentType {
         switch essence {
         case "application/json": return .json
         case "application/x-ndjson": return .lines
+        case "multipart/form-data": return .form
         default: return nil
         }
     }

@@ -27,6 +27,11 @@ extension Endpoints {
 
     func apply(_ command: JobCommand, toJob id: String) async throws(APIError) -> Response {
         let (jobs, id) = try jobID(id)
+        if command == .retryFailed {
+            let job = try await stored { () async throws(StorageError) in try await jobs.job(id) }
+            // A batch's files are views on its job's results, and must not change.
+            if let job, job.source == .batch { throw APIError(RequestError.jobState(job.state, command: command)) }
+        }
         let transition = try await stored { () async throws(StorageError) in try await jobs.apply(command, to: id) }
         switch transition {
         case .done(let job):

@@ -9,7 +9,7 @@ extension Endpoints {
         switch ContentType.read(request.headers) {
         case .json: return try await upsertJSON(in: name, request, permit)
         case .lines: return try await upsertLines(in: name, request, permit)
-        case nil:
+        case .form, nil:
             throw APIError(
                 RequestError.unsupportedContentType(
                     request.headers[.contentType], accepted: "application/json or application/x-ndjson"))

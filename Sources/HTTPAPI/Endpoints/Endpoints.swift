@@ -17,6 +17,8 @@ struct Endpoints: Sendable {
     let estimator: WorkEstimator
     let abandonedDrafts: AbandonedDrafts
     let eventStreams: EventStreamLimit
+    let batches: (any BatchStore)?
+    let onBatchCreated: @Sendable () -> Void
     let info: @Sendable () -> JSONValue
     let metricsText: @Sendable () -> String
     let metrics: HTTPMetrics
@@ -108,6 +110,7 @@ struct Endpoints: Sendable {
         case .jobErrors(let id): try await jobErrors(of: id, request)
         case .jobEvents(let id): try await jobEvents(of: id, request)
         case .commandJob(let id, let command): try await apply(command, toJob: id)
+        case .batches(let route): try await batches(route, request, permit)
         case .liveness: .json(.ok, ["status": "alive"])
         case .readiness: await readiness(request)
         case .metrics: .text(metricsText())
