@@ -20,6 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var jobs: JobOptions
+    @OptionGroup var batches: BatchOptions
     @OptionGroup var log: LogOptions
 
     @Flag(help: "Bring the database's schema up to date before serving.")
@@ -56,8 +57,17 @@ struct ServeCommand: AsyncParsableCommand {
         let bell = JobBell()
         var httpConfiguration = server.httpConfiguration(keys: keys)
         httpConfiguration.jobRetention = jobs.retention.endedJobs
+        httpConfiguration.maxFileBytes = batches.maxFileBytes
+        let coordinator = storage.batches.map { store in
+            BatchCoordinator(
+                configuration: batches.coordinatorConfiguration(
+                    http: httpConfiguration, retention: jobs.retention.endedJobs),
+                store: store.batches, jobs: store.jobs, model: engine.description,
+                onJobCommitted: { bell.ring() }, logger: logger)
+        }
         let http = HTTPService(
             configuration: httpConfiguration, embedder: engine.embedder, store: storage.store, jobs: storage.jobs,
+            batches: storage.batches?.batches, onBatchCreated: { coordinator?.bell.ring() },
             onJobCommitted: { bell.ring() }, countTokens: engine.countTokens,
             tokensPerSecond: { engine.measuredTokensPerSecond }, info: { info.json },
             metricsText: { registry.scrape() }, metrics: registry, logger: logger,
@@ -72,6 +82,7 @@ struct ServeCommand: AsyncParsableCommand {
         services += try JobServices(
             options: jobs, storage: storage, engine: engine, bell: bell, logger: logger
         ).services(reportsQueue: true)
+        if let coordinator { services.append(AfterGate(gate: storage.gate, service: coordinator)) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // Behind the drain's own end, for answers that say so to be taken.

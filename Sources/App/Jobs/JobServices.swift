@@ -72,7 +72,7 @@ private struct NotificationService: Service, CustomStringConvertible {
 }
 
 /// A service that begins once the database was found usable.
-private struct AfterGate: Service, CustomStringConvertible {
+struct AfterGate: Service, CustomStringConvertible {
     /// Nil where it has been already.
     let gate: DatabaseGate?
     let service: any Service

@@ -8,6 +8,12 @@ struct StorageChoice: Sendable {
     let kind: String
     let store: (any DocumentStore)?
     let jobs: (any JobStore)?
+    /// OpenAI's files and batches, beside the jobs that they become.
+    var batches: (batches: any BatchStore, jobs: any JobStore)? {
+        guard let batchStore, let jobs else { return nil }
+        return (batchStore, jobs)
+    }
+    private let batchStore: (any BatchStore)?
     /// What the job runner works on.
     let segments: (any SegmentStore)?
     /// Waits for a database that could not be reached at the start.
@@ -22,12 +28,13 @@ struct StorageChoice: Sendable {
     init(_ options: DatabaseOptions, jobConnections: Int, migrates: Bool, logger: Logger) async throws {
         switch options.databaseUrl {
         case nil:
-            (kind, store, jobs, segments, gate, pools) = ("none", nil, nil, nil, nil, [])
+            (kind, store, jobs, segments, batchStore, gate, pools) = ("none", nil, nil, nil, nil, nil, [])
         case "memory:":
             logger.warning("Documents and jobs are kept in memory and are lost when the server stops")
             let documents = MemoryDocumentStore()
             let memory = MemoryJobStore(documents: documents)
             (kind, store, jobs, segments, gate, pools) = ("memory", documents, memory, memory, nil, [])
+            batchStore = MemoryBatchStore(jobs: memory)
         case .some(let url):
             let configuration = try options.configuration(url: url)
             let pool = PostgresPool(configuration: configuration)
@@ -40,6 +47,7 @@ struct StorageChoice: Sendable {
             store = PostgresDocumentStore(pool: pool)
             jobs = PostgresJobStore(pool: pool)
             segments = PostgresSegmentStore(pool: jobPool)
+            batchStore = PostgresBatchStore(pool: pool)
             gate = isReady ? nil : DatabaseGate(database: database)
             pools = [pool, jobPool]
         }

@@ -10,7 +10,9 @@ import Synchronization
 extension Endpoints {
     /// `GET /v1/jobs/{id}/events`: server-sent events until the job has ended, the client is gone or the server stops.
     func jobEvents(of id: String, _ request: Request) async throws(APIError) -> Response {
-        do throws(RequestError) { _ = try QueryParameters(request.uri.query, known: []) } catch { throw APIError(error) }
+        do throws(RequestError) { _ = try QueryParameters(request.uri.query, known: []) } catch {
+            throw APIError(error)
+        }
         let (jobs, job) = try await findJob(id)
         guard let place = eventStreams.place() else {
             throw APIError(RequestError.tooManyEventStreams(limit: configuration.maxEventStreams))
