@@ -1,6 +1,8 @@
 import Embeddings
 import HTTPAPI
+import HTTPTypes
 import JSON
+import Storage
 import Testing
 
 struct BatchesRouteTests {

@@ -1,4 +1,5 @@
 import HTTPAPI
+import HTTPTypes
 import JSON
 import Testing
 

@@ -41,9 +41,9 @@ struct PostgresBatchStoreTests {
             try await store.append([1], as: 0, to: file)
             _ = try await store.completeFile(file, lifetime: .seconds(60))
             for _ in 0..<12 { _ = try await store.createBatch(BatchSpecification(inputFile: file, owner: .anonymous)) }
-            let leases = try await withThrowingTaskGroup(of: LeasedBatch?.self) { group in
+            let leases: [BatchLease] = try await withThrowingTaskGroup(of: LeasedBatch?.self) { group in
                 for _ in 0..<24 { group.addTask { try await store.claimBatch(for: .seconds(60)) } }
-                return try await group.reduce(into: []) { if let leased = $1 { $0.append(leased.lease) } }
+                return try await group.reduce(into: [BatchLease]()) { if let leased = $1 { $0.append(leased.lease) } }
             }
             #expect(Set(leases.map(\.batch)).count == leases.count && Set(leases.map(\.token)).count == leases.count)
             var rest = 0

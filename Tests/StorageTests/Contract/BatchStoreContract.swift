@@ -24,7 +24,7 @@ struct BatchClaim: Sendable, CustomTestStringConvertible {
 
     private static func makeBatch(_ store: any BatchStore, window: Duration = .seconds(3_600)) async throws -> Batch {
         let specification = BatchSpecification(
-            inputFile: try await upload(store), owner: JobOwner("tester"), metadata: ["k": "v\u{301}"],
+            inputFile: try await upload(store), owner: JobOwner("tester"), metadata: JSONObject(["k": "v\u{301}"]),
             completionWindow: window, outputLifetime: .seconds(7_200))
         return try #require(try await store.createBatch(specification))
     }
@@ -127,7 +127,7 @@ struct BatchClaim: Sendable, CustomTestStringConvertible {
         BatchClaim("a batch is what was asked for") { store, _ in
             let batch = try await makeBatch(store)
             #expect(batch.status == .validating && batch.owner == JobOwner("tester"))
-            #expect(batch.metadata?.isSame(as: ["k": "v\u{301}"]) == true && batch.outputLifetime == .seconds(7_200))
+            #expect(batch.metadata?.isSame(as: JSONObject(["k": "v\u{301}"])) == true && batch.outputLifetime == .seconds(7_200))
             let window =
                 batch.moments.expires.microsecondsSinceUnixEpoch - batch.moments.created.microsecondsSinceUnixEpoch
             #expect(window == 3_600_000_000)
