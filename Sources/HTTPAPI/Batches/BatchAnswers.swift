@@ -10,6 +10,8 @@ struct BatchAnswers {
     private let pageSize: Int
     /// Why a request has no answer that was not reached.
     private let unreached: ItemError
+    /// Whether its job was stopped; what it did not reach then has an error of that name.
+    private let wasStopped: Bool
 
     private var requests: ArraySlice<BatchRequest> = []
     private var lastLine = 0
@@ -24,6 +26,7 @@ struct BatchAnswers {
         self.jobs = jobs
         self.pageSize = pageSize
         hasMoreResults = job != nil
+        wasStopped = job?.state == .cancelled
         unreached =
             switch ending {
             case .expired:
@@ -55,6 +58,7 @@ struct BatchAnswers {
             while let result = try await nextResult(below: inputs.upperBound) {
                 switch result.outcome {
                 case .success(let embedding): embeddings.append(embedding)
+                case .failure(let error) where wasStopped && error.code == JobState.cancelled.rawValue: continue
                 case .failure(let error): failure = failure ?? error
                 }
             }
