@@ -59,8 +59,10 @@ package struct HTTPConfiguration: Sendable {
     package var maxJobErrors = 10
     /// How long after a job's end its results are kept; only said here (`expires_at`), the store drops them.
     package var jobRetention = Duration.seconds(168 * 3_600)
-    /// Results that are read from the store at once: a page of 1,024 dimensions is 4 MB.
+    /// Results that are read from the store at once: one call to the store is small beside them.
     package var resultsPerPage = 1_000
+    /// Makes pages of long vectors shorter: 1,000 rows of 1,024 dimensions.
+    package var resultBytesPerPage = 4 << 20
     /// A results' answer is handed on in pieces of this size: enough for one write to the system.
     package var resultBytesPerWrite = 64 << 10
     /// Open event streams; each asks the store once in `eventInterval`.

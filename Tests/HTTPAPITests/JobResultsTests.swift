@@ -7,7 +7,9 @@ import NIOCore
 import Testing
 
 struct JobResultsTests {
-    let api = API { $0.resultsPerPage = 4; $0.resultBytesPerWrite = 100 }
+    let api = API {
+        $0.resultsPerPage = 4; $0.resultBytesPerWrite = 100
+    }
     let jobs: FakeJobStore
 
     init() throws {
@@ -22,7 +24,9 @@ struct JobResultsTests {
         let isCut: Bool
 
         var lines: [JSONValue] {
-            String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { try? JSONValue(parsing: String($0)) }
+            String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap {
+                try? JSONValue(parsing: String($0))
+            }
         }
         var length: Int? { headers[.contentLength].flatMap { Int($0) } }
     }
@@ -143,7 +147,8 @@ struct JobResultsTests {
         let id = await jobs.add(state: .failed, count: 3, ended: [0])
         await jobs.change(id) { $0.failure = ItemError(code: "collection_dropped", message: "gone") }
         let lines = try await get(id).lines
-        #expect(lines.map { $0.object?["error"]?.object?["code"] } == [nil, "collection_dropped", "collection_dropped"])
+        #expect(
+            lines.map { $0.object?["error"]?.object?["code"] } == [nil, "collection_dropped", "collection_dropped"])
     }
 
     @Test func droppedResultsAreSaidToBe() async throws {
@@ -233,7 +238,9 @@ struct JobResultsTests {
         #expect(calls.map(\.after) == [899] && calls.map(\.limit) == [2])
     }
 
-    @Test(arguments: ["bytes=288-", "bytes=288-300", "bytes=-0"]) func rangesPastTheEndAre416(range: String) async throws {
+    @Test(arguments: ["bytes=288-", "bytes=288-300", "bytes=-0"]) func rangesPastTheEndAre416(range: String)
+        async throws
+    {
         let id = await jobs.add(state: .completed, count: 9, ended: 0..<9)
         let answer = try await api.send(.get, "/v1/jobs/\(id)/results?format=f32", headers: [.range: range])
         #expect(answer.status == 416 && answer.code == "range_not_satisfiable")
@@ -322,7 +329,9 @@ struct JobResultsTests {
                 await jobs.forgetResults(of: id)
             case .fault: await jobs.fail(.results, .internalFailure(details: ""))
             case .repetition:
-                await jobs.change(id) { $0.state = .running; $0.endedAt = nil }
+                await jobs.change(id) {
+                    $0.state = .running; $0.endedAt = nil
+                }
                 await jobs.forgetResults(of: id)
             }
             let collector = Collector()

@@ -103,7 +103,8 @@ struct JobRouteTests {
     @Test func commandsMoveTheJob() async throws {
         let id = await jobs.add(state: .running, count: 2, ended: [0], failing: [0])
         let steps: [(JobCommand, Int, String)] = [
-            (.pause, 200, "paused"), (.retryFailed, 409, "paused"), (.resume, 200, "queued"), (.cancel, 200, "cancelled"),
+            (.pause, 200, "paused"), (.retryFailed, 409, "paused"), (.resume, 200, "queued"),
+            (.cancel, 200, "cancelled"),
             (.resume, 409, "cancelled"), (.pause, 409, "cancelled"), (.cancel, 200, "cancelled"),
         ]
         for (command, status, state) in steps {

@@ -67,7 +67,9 @@ struct JobSubmissionTests {
     }
 
     @Test func invalidLinesFailAlone() async throws {
-        let api = API { $0.maxLineBytes = 600; $0.maxTextBytes = 80 }
+        let api = API {
+            $0.maxLineBytes = 600; $0.maxTextBytes = 80
+        }
         let lines: [(String, String)] = [
             ("{", "not valid JSON"), ("5", "a number"), (#"{"id":"x"}"#, "text is missing"),
             (#"{"id":"x","text":""}"#, "empty"), (#"{"text":5}"#, "number"),
@@ -123,7 +125,8 @@ struct JobSubmissionTests {
 
     @Test(arguments: [
         ("?priority=101", "priority"), ("?priority=-101", "priority"), ("?priority=1.5", "priority"),
-        ("?priority=", "priority"), ("?prio=1", "prio"), ("?dry_run=1", "dry_run"), ("?priority=1&priority=2", "priority"),
+        ("?priority=", "priority"), ("?prio=1", "prio"), ("?dry_run=1", "dry_run"),
+        ("?priority=1&priority=2", "priority"),
     ])
     func wrongParametersAreNamed(query: String, field: String) async throws {
         let answer = try await submit(API(), three, query: query)

@@ -13,13 +13,16 @@ extension Endpoints {
         let (jobs, job) = try await findJob(id)
         if job.dataDroppedAt != nil { throw APIError(RequestError.resultsDropped) }
         guard job.state.hasEnded || query.isPartial else { throw APIError(RequestError.jobNotFinished(job.state)) }
+        // A vector, and what belongs to it.
+        let bytesPerRow = job.dimensions * 4 + 128
+        let pageSize = min(configuration.resultsPerPage, max(1, configuration.resultBytesPerPage / bytesPerRow))
         let permit = BodyPermit(bodyBudget)
         do throws(RequestError) {
             // A page as it is read, for as long as it is sent.
-            try permit.hold(configuration.resultsPerPage * (job.dimensions * 4 + 128))
+            try permit.hold(pageSize * bytesPerRow)
         } catch { throw APIError(error) }
         let source = ResultSource(
-            store: jobs, job: job, pageSize: configuration.resultsPerPage, pieceSize: configuration.resultBytesPerWrite,
+            store: jobs, job: job, pageSize: pageSize, pieceSize: configuration.resultBytesPerWrite,
             patience: StorePatience(limit: configuration.jobStorePatience, clock: clock), permit: permit)
         do {
             switch query.format {

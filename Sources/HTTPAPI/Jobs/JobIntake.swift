@@ -60,9 +60,11 @@ struct JobIntake {
         heldBytes = 0
         guard let draft else { return }
         self.draft = nil
-        if Task.isCancelled { return abandoned.add(draft) }
-        // The sweeper drops what we cannot.
-        try? await store.discard(draft)
+        do throws(StorageError) {
+            try await store.discard(draft)
+        } catch {
+            abandoned.add(draft)
+        }
     }
 
     private mutating func append() async throws(StorageError) {
