@@ -12,8 +12,8 @@ package struct OvenbirdCommand: AsyncParsableCommand {
             """,
         version: Self.version,
         subcommands: [
-            ServeCommand.self, WorkerCommand.self, EmbedCommand.self, TokenizeCommand.self, BenchCommand.self,
-            MigrateCommand.self,
+            ServeCommand.self, WorkerCommand.self, JobCommand.self, EmbedCommand.self, TokenizeCommand.self,
+            BenchCommand.self, MigrateCommand.self,
         ])
 
     package static let version = "0.1.0"

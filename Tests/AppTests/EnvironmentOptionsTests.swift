@@ -40,9 +40,28 @@ struct EnvironmentOptionsTests {
         #expect(try merged(["--help"], ["OVENBIRD_PORT": "9"]) == ["--help"])
     }
 
+    @Test func aCommandWithinACommandHasItsVariables() throws {
+        let environment = ["OVENBIRD_API_KEY": "k", "OVENBIRD_URL": "http://a", "OVENBIRD_WATCH": "1"]
+        let arguments = try merged(["job", "submit", "-", "--url", "http://b"], environment)
+        #expect(Set(arguments) == ["job", "submit", "--api-key=k", "--watch", "-", "--url", "http://b"])
+        #expect(arguments.prefix(2) == ["job", "submit"] && arguments.suffix(3) == ["-", "--url", "http://b"])
+        #expect(try merged(["job"], environment) == ["job"])
+        #expect(try merged(["job", "--help"], environment) == ["job", "--help"])
+        #expect(try merged(["job", "unknown"], environment) == ["job", "unknown"])
+        #expect(
+            try merged(["job", "cancel", "submit"], environment)
+                == ["job", "cancel", "--api-key=k", "--url=http://a", "submit"]
+                || merged(["job", "cancel", "submit"], environment)
+                    == ["job", "cancel", "--url=http://a", "--api-key=k", "submit"]
+        )
+    }
+
     /// The parser would fill the first of two, and the other would be ignored.
     @Test func noCommandDeclaresAnOptionTwice() throws {
-        for command in OvenbirdCommand.configuration.subcommands {
+        let commands = OvenbirdCommand.configuration.subcommands.flatMap { command in
+            command.configuration.subcommands.isEmpty ? [command] : command.configuration.subcommands
+        }
+        for command in commands {
             let names = try EnvironmentOptions.names(of: command)
             #expect(!names.isEmpty && names.count == Set(names).count, "\(names.sorted())")
         }

@@ -8,13 +8,20 @@ import JSON
 package enum EnvironmentOptions {
     package static let prefix = "OVENBIRD_"
 
-    /// The arguments with the environment's options added behind the subcommand's name.
+    /// The arguments with the environment's options added behind the subcommand's name, the innermost where one has others.
     package static func merged(
         arguments: [String], environment: [String: String], root: any ParsableCommand.Type
     ) throws -> [String] {
-        guard let place = arguments.firstIndex(where: { !$0.hasPrefix("-") }) else { return arguments }
-        let subcommand = root.configuration.subcommands.first { $0._commandName == arguments[place] }
-        guard let subcommand else { return arguments }
+        guard let first = arguments.firstIndex(where: { !$0.hasPrefix("-") }) else { return arguments }
+        // The names stand one behind the other.
+        var named: [any ParsableCommand.Type] = [root]
+        for argument in arguments[first...] {
+            let subcommands = named[named.count - 1].configuration.subcommands
+            guard let next = subcommands.first(where: { $0._commandName == argument }) else { break }
+            named.append(next)
+        }
+        guard let subcommand = named.dropFirst().last else { return arguments }
+        let place = first + named.count - 2
         let typed = arguments.prefix { $0 != "--" }
         var additions: [String] = []
         for option in try options(of: subcommand) {
