@@ -127,7 +127,9 @@ struct BatchClaim: Sendable, CustomTestStringConvertible {
         BatchClaim("a batch is what was asked for") { store, _ in
             let batch = try await makeBatch(store)
             #expect(batch.status == .validating && batch.owner == JobOwner("tester"))
-            #expect(batch.metadata?.isSame(as: JSONObject(["k": "v\u{301}"])) == true && batch.outputLifetime == .seconds(7_200))
+            #expect(
+                batch.metadata?.isSame(as: JSONObject(["k": "v\u{301}"])) == true
+                    && batch.outputLifetime == .seconds(7_200))
             let window =
                 batch.moments.expires.microsecondsSinceUnixEpoch - batch.moments.created.microsecondsSinceUnixEpoch
             #expect(window == 3_600_000_000)
