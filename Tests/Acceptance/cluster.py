@@ -156,16 +156,27 @@ class Away(Exception):
 
 class Session:
     """One psql that stays connected, which costs less than one for each statement; for one thread. Where the server is
-    away a call raises `Away`, and the next one connects anew."""
+    away a call connects anew until it is there again, or raises `Away` in the end."""
 
     END = "-- end of the answer --"
 
-    def __init__(self, psql, url):
+    def __init__(self, psql, url, patience=60):
+        self.patience = patience  # seconds
         self.command = [psql, "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", url]
         self.process = None
 
     def rows(self, statement):
         """The answer's rows as lists of texts, which must hold neither tabs nor line breaks; null is empty."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return self.answer(statement)
+            except Away:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def answer(self, statement):
         if self.process is None:
             self.process = subprocess.Popen(
                 self.command,

@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -42,7 +43,7 @@ class Strike:
 
     @staticmethod
     def belongs(segment, worker):
-        return str(worker.process.pid) in segment["worker"]
+        return str(worker.process.pid) in re.split(r"\D+", segment["worker"])
 
     def await_lease(self):
         """Somewhere in a segment's life: its worker, or None where the job ended."""
@@ -178,7 +179,7 @@ class WorkerStopped(Strike):
     def snapshot(self, held, only=None):
         """The segments among these that are done, and every row that they wrote with the transaction that wrote it."""
         ids = ",".join(held if only is None else only) or "0"
-        segments = self.stage.ask(
+        segments = self.stage.session.rows(
             f"""SELECT id, xmin, attempt, finished_at, worker FROM ovenbird.job_segments
             WHERE id IN ({ids}) AND state = 'done' ORDER BY id"""
         )
@@ -188,7 +189,7 @@ class WorkerStopped(Strike):
         if self.submission.for_collection:
             # Ids that stand in several lines may rightly change again.
             repeated = ",".join(map(str, self.submission.repeated())) or "-1"
-            table = self.stage.ask(
+            table = self.stage.session.rows(
                 f"""SELECT collection_id FROM ovenbird.jobs WHERE public_id = '{self.job}'"""
             )[0][0]
             rows = f"""SELECT i.seq, d.xmin, d.ctid, v.xmin, v.ctid FROM {inputs}
@@ -197,7 +198,7 @@ class WorkerStopped(Strike):
         else:
             rows = f"""SELECT i.seq, r.xmin, r.ctid FROM {inputs}
                 JOIN ovenbird.job_results AS r ON r.job_id = i.job_id AND r.seq = i.seq"""
-        written = self.stage.ask(f"SELECT count(*), md5(string_agg(w::text, ',' ORDER BY w.seq)) FROM ({rows}) AS w")
+        written = self.stage.session.rows(f"SELECT count(*), md5(string_agg(w::text, ',' ORDER BY w.seq)) FROM ({rows}) AS w")
         return segments, written
 
 

@@ -57,6 +57,10 @@ class CuttingProxy:
         except OSError:
             pass  # the server is gone
         for end in (client, server):
+            try:
+                end.shutdown(socket.SHUT_RDWR)  # the other thread may still read from it
+            except OSError:
+                pass  # gone already
             end.close()
 
     def close(self):
@@ -159,7 +163,7 @@ def answer_lost(desk, body, other, rounds, chance):
     proxy = CuttingProxy(desk.server.port)
     for number in range(rounds):
         key = f"cut {number}"
-        with socket.create_connection((HOST, proxy.port)) as connection:
+        with socket.create_connection((HOST, proxy.port), timeout=60) as connection:
             connection.sendall(head(len(body), key, f"collection={COLLECTION}") + body)
             try:
                 desk.verdict.expect(connection.recv(1) == b"", f"cut {number}: the proxy let an answer through")

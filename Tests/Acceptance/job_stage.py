@@ -9,14 +9,13 @@ import subprocess
 import tempfile
 import time
 
-from cluster import Away, Cluster
+from cluster import Cluster
 from jobs import Worker
 from postgres_proxy import Proxy, Traps
 from server import Server, free_port
 
 # What a finishing transaction, and no other, holds: the call with the fence in it.
 FENCE = r"finish_segment"
-PATIENCE = 60.0  # seconds in which a database that is there again must answer
 
 
 class SmallDisk:
@@ -117,17 +116,6 @@ class Stage(contextlib.ExitStack):
                 )
             )
 
-    def ask(self, statement):
-        """The rows, as soon as the database answers."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.session.rows(statement)
-            except Away:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-
     def victim(self, link):
         """Whose connection it is."""
         return self.workers[self.proxies.index(link.proxy)]
@@ -135,7 +123,7 @@ class Stage(contextlib.ExitStack):
     def segments(self, job):
         """Of a job by its public id: the segments as dictionaries."""
         names = ("id", "first", "last", "state", "attempt", "token", "worker")
-        rows = self.ask(
+        rows = self.session.rows(
             f"""SELECT s.id, first_seq, last_seq, s.state, attempt, lease_token, worker FROM ovenbird.job_segments AS s
             WHERE s.job_id = (SELECT id FROM ovenbird.jobs WHERE public_id = '{job}') ORDER BY first_seq"""
         )
