@@ -354,6 +354,11 @@ DECLARE
     vector_schema name;
 BEGIN
     PERFORM set_config('lock_timeout', '5s', true);
+    -- The client commits with its next message, and that may never come: a line that broke without a word would keep
+    -- the locks for as long as TCP hopes. Longer than the client's own patience; older servers know no such limit.
+    IF current_setting('server_version_num')::int >= 170000 THEN
+        PERFORM set_config('transaction_timeout', '20s', true);
+    END IF;
     SELECT s.job_id, s.first_seq, s.last_seq,
         coalesce(cardinality(s.pending), s.last_seq - s.first_seq + 1) AS pending_count
     INTO leased
