@@ -124,7 +124,10 @@ struct MigratorTests {
                 let other = try await database.connect()
                 try await eventually("the slow migration did not start") {
                     try await other.query(
-                        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                        """
+                        SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
+                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                        """
                     ).first?.decode(0, as: Int.self) == 1
                 }
                 await #expect(throws: MigrationError.locked) { try await migrator.migrate(on: other) }
@@ -158,7 +161,10 @@ struct MigratorTests {
                 var process: Int32?
                 try await eventually("no migrator came to its record") {
                     process = try await watcher.query(
-                        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted"
+                        """
+                        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted
+                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                        """
                     ).first?.decode(0)
                     return process != nil
                 }
