@@ -30,11 +30,11 @@ struct JobListCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let table = JobTable()
-        if !json { print(table.heading) }
         var left = limit
         var after: String?
         repeat {
             let page = try await asCommand { try await client.document(request(after: after, limit: min(left, 100))) }
+            if !json, after == nil { print(table.heading) }
             for job in (page["data"]?.array ?? []).prefix(left) {
                 left -= 1
                 guard !json else {
