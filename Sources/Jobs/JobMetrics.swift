@@ -7,7 +7,7 @@ package struct JobMetrics: Sendable {
     private let jobs: [JobState: Meter]
     /// `ovenbird_job_oldest_queued_seconds`: of the job that has waited longest with nothing of it begun.
     private let oldestQueued: Meter
-    /// `ovenbird_job_queued_inputs`: inputs that wait, at most `JobQueueStatus.countLimit`.
+    /// `ovenbird_job_queued_inputs`: inputs that wait, of at most `JobQueueStatus.countLimit` jobs.
     private let queuedInputs: Meter
     /// `ovenbird_job_running_segments`: of all processes.
     private let runningSegments: Meter

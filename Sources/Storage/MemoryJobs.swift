@@ -220,7 +220,6 @@ struct MemoryJobs: Sendable {
                 }
             }
         }
-        status.queuedInputs = min(status.queuedInputs, JobQueueStatus.countLimit)
         return status
     }
 

@@ -116,7 +116,7 @@ extension PostgresJobStore {
             guard let row = queue.first else { throw .decoding("a count without a row") }
             var status = JobQueueStatus(
                 oldestQueuedAge: .seconds(try row.decode(0, as: Double.self)),
-                queuedInputs: min(limit, max(0, try row.decode(1))), runningSegments: try row.decode(2))
+                queuedInputs: max(0, try row.decode(1)), runningSegments: try row.decode(2))
             for row in counts {
                 let state: String = try row.decode(0)
                 if let state = JobState(rawValue: state) { status.jobsByState[state] = try row.decode(1) }

@@ -60,13 +60,14 @@ package struct JobMaintenance: Sendable, Equatable {
 package struct JobQueueStatus: Sendable, Equatable {
     /// Of the job that has waited longest with nothing of it begun.
     package var oldestQueuedAge: Duration
-    /// Inputs that wait, at most `countLimit`.
+    /// Inputs that wait, of at most `countLimit` jobs.
     package var queuedInputs: Int
     package var runningSegments: Int
     /// At most `countLimit` each.
     package var jobsByState: [JobState: Int]
 
-    package static let countLimit = 1_000_000
+    /// Rows that are looked at for one count, so that it costs a few milliseconds however many there are.
+    package static let countLimit = 10_000
 
     package init(
         oldestQueuedAge: Duration = .zero, queuedInputs: Int = 0, runningSegments: Int = 0,
