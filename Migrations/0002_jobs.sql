@@ -101,6 +101,8 @@ CREATE TABLE ovenbird.job_segments (
     lease_token bigint,
     lease_expires_at timestamptz,
     worker text,
+    -- Names the claim that leased it last, so that one whose answer was lost can be repeated.
+    claim_id text COLLATE "C",
     finished_at timestamptz,
     last_error text,
     UNIQUE (job_id, first_seq),

@@ -126,7 +126,7 @@ RETURN EXISTS (
 
 -- Leases segments: of the owner served least, the job of the highest priority, of equal ones the oldest, its first one.
 CREATE FUNCTION ovenbird.claim_segments(
-    claimant text, wanted_fingerprint bytea, maximum_count int, lease_duration interval
+    claimant text, wanted_fingerprint bytea, maximum_count int, lease_duration interval, the_claim text
 )
 RETURNS TABLE (
     segment_id bigint, token bigint, job text, collection_id bigint, collection_name text, model_name text,
@@ -154,6 +154,21 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
+
+    -- Leased before, by a claim whose answer was lost on its way.
+    WITH held AS MATERIALIZED (
+        SELECT s.id FROM ovenbird.job_segments AS s
+        WHERE s.state = 'running' AND s.claim_id = the_claim
+            AND EXISTS (
+                SELECT FROM ovenbird.jobs AS j
+                WHERE j.id = s.job_id AND j.state IN ('queued', 'running', 'paused') AND j.deleted_at IS NULL)
+        ORDER BY s.id FOR UPDATE
+    ), prolonged AS (
+        UPDATE ovenbird.job_segments AS s SET lease_expires_at = clock_timestamp() + lease_duration
+        FROM held AS h WHERE s.id = h.id AND s.state = 'running'
+        RETURNING s.id
+    )
+    SELECT coalesce(array_agg(p.id ORDER BY p.id), '{}') INTO claimed FROM prolonged AS p;
 
     <<each_segment>>
     WHILE cardinality(claimed) < maximum_count AND cardinality(models) > 0 LOOP
@@ -191,7 +206,8 @@ BEGIN
                     attempt = s.attempt + 1,
                     lease_token = nextval('ovenbird.lease_tokens'),
                     lease_expires_at = clock_timestamp() + lease_duration,
-                    worker = claimant
+                    worker = claimant,
+                    claim_id = the_claim
                 FROM candidate AS c WHERE s.id = c.id AND s.state = 'available'
                 RETURNING s.id, s.byte_count INTO taken;
                 IF FOUND THEN

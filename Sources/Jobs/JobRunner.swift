@@ -26,6 +26,7 @@ package final class JobRunner: Service, CustomStringConvertible {
     let clock: RunnerClock
     let textsUnderWay = TextsUnderWay()
     let shared: Mutex<Shared>
+    private let claimIDs: ClaimIDs
     /// Rung when workers are to look at the state again.
     private let stateChanged = JobBell()
 
@@ -45,6 +46,7 @@ package final class JobRunner: Service, CustomStringConvertible {
         self.logger = logger
         self.clock = clock
         fingerprint = embedder.model.fingerprint
+        claimIDs = ClaimIDs(workerName: workerName)
         computation = SegmentComputation(
             embedder: embedder, configuration: configuration, textsUnderWay: textsUnderWay, metrics: metrics,
             clock: clock)
@@ -156,11 +158,12 @@ package final class JobRunner: Service, CustomStringConvertible {
     }
 
     private func claim() async {
+        let id = claimIDs.next()
         do throws(StorageError) {
             let segments = try await store.claimSegments(
                 SegmentClaim(
                     worker: workerName, fingerprint: fingerprint, maximumCount: 1,
-                    leaseDuration: configuration.leaseDuration))
+                    leaseDuration: configuration.leaseDuration, id: id))
             let interruptions = shared.withLock { shared in
                 shared.state.claimed(segments.map(\.lease), jitter: jitter, now: clock.now())
                 return segments.map { segment in
@@ -176,6 +179,8 @@ package final class JobRunner: Service, CustomStringConvertible {
                 await process(segment, interruption: interruption)
             }
         } catch {
+            // It may have leased a segment of which we know nothing: the next claim asks for it.
+            claimIDs.repeatLater(id)
             claimFailed(error)
         }
     }

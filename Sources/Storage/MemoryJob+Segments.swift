@@ -4,13 +4,31 @@ import JSON
 /// What workers do with a job.
 extension MemoryJob {
     /// Leases the first segment that can be leased.
-    mutating func claim(token: Int64, until expiry: Timestamp, now: Timestamp) -> LeasedSegment? {
+    mutating func claim(
+        _ claimID: String?, token: Int64, until expiry: Timestamp, now: Timestamp
+    ) -> LeasedSegment? {
         guard isActive, let place = segments.firstIndex(where: { $0.isClaimable(at: now) }) else { return nil }
         segments[place].state = .running(token: token, expiresAt: expiry)
+        segments[place].claimID = claimID
         segments[place].attempt += 1
         job.state = .running
         job.startedAt = job.startedAt ?? now
-        return LeasedSegment(
+        return leasedSegment(at: place, token: token)
+    }
+
+    /// What the claim holds already, its leases prolonged.
+    mutating func leased(by claimID: String, until expiry: Timestamp) -> [LeasedSegment] {
+        var leased: [LeasedSegment] = []
+        for place in segments.indices where segments[place].claimID == claimID {
+            guard case .running(let token, _) = segments[place].state else { continue }
+            segments[place].state = .running(token: token, expiresAt: expiry)
+            leased.append(leasedSegment(at: place, token: token))
+        }
+        return leased
+    }
+
+    private func leasedSegment(at place: Int, token: Int64) -> LeasedSegment {
+        LeasedSegment(
             lease: SegmentLease(segment: segments[place].id, token: token), job: job.id,
             collection: specification.collection, attempt: segments[place].attempt,
             inputCount: segments[place].inputs.count)

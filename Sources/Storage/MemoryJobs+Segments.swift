@@ -4,17 +4,25 @@ import JSON
 /// What workers do with the jobs.
 extension MemoryJobs {
     mutating func claim(_ request: SegmentClaim, now: Timestamp) -> [LeasedSegment] {
-        var leased: [LeasedSegment] = []
+        var leased = repeated(request, now: now)
         while leased.count < request.maximumCount, let number = next(for: request.fingerprint, now: now) {
             let token = nextToken()
             let expiry = now.advanced(by: request.leaseDuration)
-            guard let segment = jobs[number]?.claim(token: token, until: expiry, now: now), let job = jobs[number],
+            guard let segment = jobs[number]?.claim(request.id, token: token, until: expiry, now: now),
+                let job = jobs[number],
                 let place = job.place(of: segment.lease)
             else { break }
             servedByteCounts[job.job.owner, default: 0] += job.segments[place].byteCount
             leased.append(segment)
         }
         return leased
+    }
+
+    /// What this very claim has leased already.
+    private mutating func repeated(_ request: SegmentClaim, now: Timestamp) -> [LeasedSegment] {
+        guard let id = request.id else { return [] }
+        let expiry = now.advanced(by: request.leaseDuration)
+        return open.flatMap { jobs[$0]?.leased(by: id, until: expiry) ?? [] }
     }
 
     /// The job that is served next: of the owner served least, by priority, then by age.

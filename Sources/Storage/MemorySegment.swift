@@ -16,6 +16,8 @@ struct MemorySegment: Sendable {
     let inputs: Range<Int>
     let byteCount: Int
     var state = State.available
+    /// Names the claim that leased it last.
+    var claimID: String?
     /// How often it was leased.
     var attempt = 0
     /// Before then nobody leases it.

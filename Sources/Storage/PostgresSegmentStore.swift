@@ -22,7 +22,7 @@ extension PostgresSegmentStore: SegmentStore {
                     metric, attempt, input_count
                 FROM ovenbird.claim_segments(
                     \(request.worker), \(request.fingerprint.bytes), \(Int32(clamping: request.maximumCount)),
-                    \(sql: request.leaseDuration.interval))
+                    \(sql: request.leaseDuration.interval), \(request.id))
                 """)
             var segments: [LeasedSegment] = []
             for row in rows { segments.append(try LeasedSegment(row: row)) }

@@ -6,7 +6,8 @@
 /// - is *done* when each of its inputs has a vector or an error. Can go to: available, with the inputs that failed.
 package protocol SegmentStore: Sendable {
     /// Leases up to `maximumCount` segments of the model's jobs: the owner served least first, of one owner the job of
-    /// the highest priority, of equal ones the oldest, of a job its first segment. Charges each an attempt.
+    /// the highest priority, of equal ones the oldest, of a job its first segment. Charges each an attempt; but a call
+    /// repeated under its claim's id, because its answer was lost, answers what it leased and nobody took since.
     func claimSegments(_ request: SegmentClaim) async throws(StorageError) -> [LeasedSegment]
     /// The segment's inputs that have no outcome yet, in order, with the vectors that equal texts already have.
     func load(_ segment: LeasedSegment) async throws(StorageError) -> [SegmentInput]
@@ -32,8 +33,13 @@ package struct SegmentClaim: Sendable, Equatable {
     package var fingerprint: ModelFingerprint
     package var maximumCount: Int
     package var leaseDuration: Duration
+    /// Unlike any other claim's, whoever makes it; nil for a claim that is never repeated.
+    package var id: String?
 
-    package init(worker: String, fingerprint: ModelFingerprint, maximumCount: Int, leaseDuration: Duration) {
+    package init(
+        worker: String, fingerprint: ModelFingerprint, maximumCount: Int, leaseDuration: Duration, id: String? = nil
+    ) {
+        self.id = id
         self.worker = worker
         self.fingerprint = fingerprint
         self.maximumCount = maximumCount

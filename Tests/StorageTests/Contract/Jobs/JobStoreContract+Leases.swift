@@ -59,6 +59,23 @@ extension JobClaim {
             #expect(try await stores.segments.extend(leases, by: .seconds(10)) == [leases[1]])
             #expect(try await stores.segments.extend([], by: .seconds(10)).isEmpty)
         },
+        JobClaim("a claim repeated under its id leases nothing more, and charges nothing") { stores in
+            try await stores.submit(try Work.inputs(0..<1), try Work.inputs(1..<2), try Work.inputs(2..<3))
+            let claim = SegmentClaim(
+                worker: "worker", fingerprint: Sample.model(fingerprint: 1).fingerprint, maximumCount: 1,
+                leaseDuration: .seconds(30), id: "first")
+            var other = claim
+            other.id = "second"
+            let leased = try await stores.segments.claimSegments(claim)
+            #expect(try await stores.segments.claimSegments(claim) == leased && leased.first?.attempt == 1)
+            let next = try await stores.segments.claimSegments(other)
+            #expect(next.count == 1 && next.first?.lease.segment != leased.first?.lease.segment)
+            // Once somebody else has it, the claim is as good as new.
+            try await stores.pass(.seconds(31))
+            #expect(try await stores.rescue().rescued == 2)
+            let anew = try await stores.segments.claimSegments(claim)
+            #expect(anew.count == 1 && anew.first?.lease.token ?? 0 > next.first?.lease.token ?? 0)
+        },
         JobClaim("a lease ends with its job") { stores in
             var segments: [LeasedSegment] = []
             for _ in 0..<3 {
