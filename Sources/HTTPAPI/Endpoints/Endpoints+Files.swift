@@ -153,6 +153,8 @@ extension Endpoints {
                 job = try await stored { () async throws(StorageError) in try await jobs.job(id) }
                 // Requests that were refused are told even where the job was deleted.
                 if job?.dataDroppedAt != nil { throw APIError(RequestError.batches(.contentDropped)) }
+                // An output file without its job would look like one that nobody had anything answered in.
+                if job == nil, part == .output { throw APIError(RequestError.batches(.contentDropped)) }
             }
             let answers = BatchAnswers(
                 of: batch, ending: batch.ending, job: job, store: store, jobs: jobs,
