@@ -153,8 +153,9 @@ extension Endpoints {
                 job = try await stored { () async throws(StorageError) in try await jobs.job(id) }
                 // Requests that were refused are told even where the job was deleted.
                 if job?.dataDroppedAt != nil { throw APIError(RequestError.batches(.contentDropped)) }
-                // An output file without its job would look like one that nobody had anything answered in.
-                if job == nil, part == .output { throw APIError(RequestError.batches(.contentDropped)) }
+                // With a job that was deleted after the batch had ended, its answers are gone: the output file would be
+                // empty, and the error file say of them that they had never been executed.
+                if job == nil, batch.counts.completed > 0 { throw APIError(RequestError.batches(.contentDropped)) }
             }
             let answers = BatchAnswers(
                 of: batch, ending: batch.ending, job: job, store: store, jobs: jobs,
