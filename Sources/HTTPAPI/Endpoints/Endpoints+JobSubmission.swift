@@ -139,6 +139,11 @@ private struct SubmissionParameters {
                     field: "Idempotency-Key",
                     reason: "Idempotency-Key must have 1 to \(limit) printable ASCII characters")
             }
+            // Under its id a batch makes its one job; a job of somebody else's making there would end the batch.
+            guard BatchID(key) == nil else {
+                throw .invalidValue(
+                    field: "Idempotency-Key", reason: "Idempotency-Key must not be a batch's id")
+            }
             idempotencyKey = key
         }
     }
