@@ -207,7 +207,9 @@ class WorkerStopped(Strike):
         else:
             rows = f"""SELECT i.seq, r.xmin, r.ctid FROM {inputs}
                 JOIN ovenbird.job_results AS r ON r.job_id = i.job_id AND r.seq = i.seq"""
-        written = self.stage.session.rows(f"SELECT count(*), md5(string_agg(w::text, ',' ORDER BY w.seq)) FROM ({rows}) AS w")
+        written = self.stage.session.rows(
+            f"SELECT count(*), md5(string_agg(w::text, ',' ORDER BY w.seq)) FROM ({rows}) AS w"
+        )
         return segments, written
 
 
