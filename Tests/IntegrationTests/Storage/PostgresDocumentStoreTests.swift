@@ -221,23 +221,28 @@ extension TestDatabase {
         _ body: (PostgresDocumentStore, PostgresPool) async throws -> Void
     ) async throws {
         try await with { database in
-            let connection = try await database.connect()
-            _ = try await SchemaMigrations.migrator().migrate(on: connection)
-            await connection.close()
-            var configuration = database.configuration
-            // Two hundred callers at once wait their turn here, on a machine that may be busy with other things.
-            configuration.acquireTimeout = .seconds(60)
-            configuration.commandTimeout = .seconds(20)
-            let pool = PostgresPool(configuration: configuration)
-            let result: Result<Void, any Error>
-            do {
-                result = .success(try await body(PostgresDocumentStore(pool: pool), pool))
-            } catch {
-                result = .failure(error)
-            }
-            await pool.close()
-            try result.get()
+            try await database.withMigratedPool { try await body(PostgresDocumentStore(pool: $0), $0) }
         }
+    }
+
+    /// Migrates, and runs the body with a pool of this database.
+    func withMigratedPool(_ body: (PostgresPool) async throws -> Void) async throws {
+        let connection = try await connect()
+        _ = try await SchemaMigrations.migrator().migrate(on: connection)
+        await connection.close()
+        var configuration = configuration
+        // Two hundred callers at once wait their turn here, on a machine that may be busy with other things.
+        configuration.acquireTimeout = .seconds(60)
+        configuration.commandTimeout = .seconds(20)
+        let pool = PostgresPool(configuration: configuration)
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await body(pool))
+        } catch {
+            result = .failure(error)
+        }
+        await pool.close()
+        try result.get()
     }
 }
 

@@ -128,24 +128,27 @@ struct PostgresJobHousekeepingTests {
         }
     }
 
-    @Test func commitsWakeWhoListensOnceInAWhile() async throws {
-        try await TestDatabase.withJobStore { store, _, pool in
-            let (events, continuation) = AsyncStream.makeStream(of: PostgresListener.Event.self)
-            let listener = PostgresListener(configuration: pool.configuration, channel: "ovenbird_jobs") {
-                continuation.yield($0)
-            }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { await listener.run() }
-                var iterator = events.makeAsyncIterator()
-                #expect(await iterator.next() == .connected)
-                let start = ContinuousClock.now
-                for _ in 0..<10 { _ = try await JobSample.job(of: 1, in: store) }
-                let intervals = Int((ContinuousClock.now - start) / .milliseconds(100))
-                _ = try await pool.query("SELECT pg_notify('ovenbird_jobs', 'end')")
-                var heard = 0
-                while let event = await iterator.next(), event != .notified(payload: "end") { heard += 1 }
-                #expect((1...1 + intervals).contains(heard))
-                group.cancelAll()
+    @Test(.timeLimit(.minutes(1))) func commitsWakeWhoListensOnceInAWhile() async throws {
+        try await TestDatabase.with { database in
+            try await database.withMigratedPool { pool in
+                let store = PostgresJobStore(pool: pool)
+                let (events, continuation) = AsyncStream.makeStream(of: PostgresListener.Event.self)
+                let listener = PostgresListener(
+                    configuration: database.directConfiguration, channel: "ovenbird_jobs"
+                ) { continuation.yield($0) }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { await listener.run() }
+                    var iterator = events.makeAsyncIterator()
+                    #expect(await iterator.next() == .connected)
+                    let start = ContinuousClock.now
+                    for _ in 0..<10 { _ = try await JobSample.job(of: 1, in: store) }
+                    let intervals = Int((ContinuousClock.now - start) / .milliseconds(100))
+                    _ = try await pool.query("SELECT pg_notify('ovenbird_jobs', 'end')")
+                    var heard = 0
+                    while let event = await iterator.next(), event != .notified(payload: "end") { heard += 1 }
+                    #expect((1...1 + intervals).contains(heard))
+                    group.cancelAll()
+                }
             }
         }
     }
