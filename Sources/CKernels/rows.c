@@ -8,39 +8,29 @@
 #include <immintrin.h>
 #endif
 
-void ek_embed_f32(float *restrict out, const float *restrict words, const float *restrict positions,
+void ek_embed_f32(float *restrict out, int64_t stride, const float *restrict words, const float *restrict positions,
                   const int32_t *restrict ids, int32_t count, int32_t width) {
     for (int32_t r = 0; r < count; r++) {
         const float *word = words + (int64_t)ids[r] * width, *position = positions + (int64_t)r * width;
-        float *row = out + (int64_t)r * width;
+        float *row = (float *)((char *)out + r * stride);
         for (int32_t i = 0; i < width; i++) row[i] = word[i] + position[i];
     }
 }
 
-void ek_fill_rows_f32(float *restrict out, const float *restrict bias, int32_t row_count, int32_t width) {
-    for (int32_t r = 0; r < row_count; r++) memcpy(out + (int64_t)r * width, bias, (size_t)width * sizeof(float));
-}
-
-void ek_add_bias_f32(float *restrict out, const float *restrict in, const float *restrict bias, int32_t row_count,
+void ek_sum_rows_f32(float *restrict out, const float *restrict rows, int64_t stride, int32_t row_count,
                      int32_t width) {
-    for (int32_t r = 0; r < row_count; r++) {
-        const int64_t row = (int64_t)r * width;
-        for (int32_t i = 0; i < width; i++) out[row + i] = in[row + i] + bias[i];
-    }
-}
-
-void ek_sum_rows_f32(float *restrict out, const float *restrict rows, int32_t row_count, int32_t width) {
     memset(out, 0, (size_t)width * sizeof(float));
     for (int32_t r = 0; r < row_count; r++) {
-        const float *row = rows + (int64_t)r * width;
+        const float *row = (const float *)((const char *)rows + r * stride);
         for (int32_t i = 0; i < width; i++) out[i] += row[i];
     }
 }
 
-void ek_max_rows_f32(float *restrict out, const float *restrict rows, int32_t row_count, int32_t width) {
+void ek_max_rows_f32(float *restrict out, const float *restrict rows, int64_t stride, int32_t row_count,
+                     int32_t width) {
     for (int32_t i = 0; i < width; i++) out[i] = -INFINITY;
     for (int32_t r = 0; r < row_count; r++) {
-        const float *row = rows + (int64_t)r * width;
+        const float *row = (const float *)((const char *)rows + r * stride);
         for (int32_t i = 0; i < width; i++) out[i] = row[i] > out[i] || row[i] != row[i] ? row[i] : out[i];
     }
 }
@@ -55,16 +45,6 @@ void ek_normalize_f32(float *values, int32_t count) {
     float norm = (float)sqrt(squares);
     norm = norm < 1e-12f ? 1e-12f : norm;
     for (int32_t i = 0; i < count; i++) values[i] /= norm;
-}
-
-void ek_transpose_f32(float *restrict out, const float *restrict in, int32_t rows, int32_t columns, int64_t stride) {
-    // Blocks of 16 rows, so that each cache line of `out` is written whole.
-    for (int32_t r0 = 0; r0 < rows; r0 += 16) {
-        const int32_t end = r0 + 16 < rows ? r0 + 16 : rows;
-        for (int32_t c = 0; c < columns; c++) {
-            for (int32_t r = r0; r < end; r++) out[c * stride + r] = in[(int64_t)r * columns + c];
-        }
-    }
 }
 
 void ek_widen_f16(float *restrict out, const void *restrict in, int64_t count) {

@@ -1,44 +1,37 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+package import Embeddings
 
-/// A BERT encoder with its pooling, in float32. Immutable once loaded: every compute thread shares one.
+/// A BERT encoder with its pooling, in one precision. Immutable once loaded: every compute thread shares one.
 package final class EncoderModel: Sendable {
     let configuration: EncoderConfiguration
     let weights: EncoderWeights
     let kernels: Kernels
-    /// Which instructions the element-wise kernels and attention use.
+    /// Which kernels it runs on.
     package let instructionSet: InstructionSet
+    /// What the dense layers compute with.
+    package let precision: Precision
     package let pooling: Pooling
     /// Whether vectors leave with unit length.
     package let normalizes: Bool
     /// Whether pooling covers a prompt's tokens; where not, `TokenSequence.unpooledPrefix` counts them.
     package let includesPrompt: Bool
 
+    /// On the instructions that the environment chooses, else the best there are.
+    package convenience init(directory: String, precision: Precision = .fp32) throws(ModelError) {
+        try self.init(directory: directory, precision: precision, instructionSet: try InstructionSet.chosen())
+    }
+
     /// Reads `config.json`, `model.safetensors`, `modules.json` and the pooling module's `config.json`. The weights are
     /// copied, so the folder may change or go afterwards. Without `modules.json`: mean pooling, no normalisation, as
     /// sentence-transformers does.
     ///
-    /// The environment's `OVENBIRD_ISA` (`plain`, `avx2`, `avx512`) chooses the instructions; else the best there are.
-    package convenience init(directory: String) throws(ModelError) {
-        var instructionSet = InstructionSet.best
-        if let name = getenv("OVENBIRD_ISA").map({ String(cString: $0) }), !name.isEmpty {
-            guard let chosen = InstructionSet(rawValue: name), InstructionSet.available.contains(chosen) else {
-                throw .unsupported(
-                    file: "environment", field: "OVENBIRD_ISA", value: "\"\(name)\"",
-                    supported: InstructionSet.available.map(\.rawValue).joined(separator: ", "))
-            }
-            instructionSet = chosen
-        }
-        try self.init(directory: directory, instructionSet: instructionSet)
-    }
-
+    /// - Parameters:
+    ///   - precision: any that there is, fast on this processor or not.
+    ///   - sibling: the same folder's model in another precision, whose embedding tables this one then shares.
     /// - Precondition: this processor has the instructions.
-    package init(directory: String, instructionSet: InstructionSet) throws(ModelError) {
+    package init(
+        directory: String, precision: Precision = .fp32, instructionSet: InstructionSet,
+        sharing sibling: EncoderModel? = nil
+    ) throws(ModelError) {
         guard let kernels = Kernels(instructionSet) else {
             preconditionFailure("this processor lacks \(instructionSet.rawValue)")
         }
@@ -47,7 +40,10 @@ package final class EncoderModel: Sendable {
         let configuration = try EncoderConfiguration(directory: directory)
         let modules = try SentenceModules(directory: directory, hiddenSize: configuration.hiddenSize)
         self.configuration = configuration
-        weights = try EncoderWeights(directory: directory, configuration: configuration)
+        self.precision = precision
+        weights = try EncoderWeights(
+            directory: directory, configuration: configuration, kernels: kernels, precision: precision,
+            tables: sibling?.weights.tables)
         pooling = modules.pooling
         normalizes = modules.normalizes
         includesPrompt = modules.includesPrompt
@@ -64,23 +60,16 @@ package final class EncoderModel: Sendable {
     package var intermediateSize: Int { configuration.intermediateSize }
     package var activation: Activation { configuration.activation }
     /// Weights that the encoder uses.
-    package var parameterCount: Int { weights.parameterCount }
-    /// Memory that the weights take, in float32.
-    package var weightByteCount: Int { weights.arena.count * 4 }
+    package var parameterCount: Int { configuration.weightCount }
+    /// Memory that the weights take: tables in float32, layers in the model's precision.
+    package var weightByteCount: Int { weights.tables.byteCount + weights.arena.byteCount }
 
     /// Scratch memory for one compute thread, made for batches of up to `maximumTokenCount` tokens (of the rectangle in
     /// the padded layout) in sequences of up to `maximumSequenceLength`.
     package func makeWorkspace(maximumTokenCount: Int, maximumSequenceLength: Int) -> EncoderWorkspace {
-        let workspace = EncoderWorkspace()
+        let workspace = EncoderWorkspace(self)
         let width = max(1, min(maximumSequenceLength, maximumPositionEmbeddings))
         workspace.reserve(rowCount: max(width, min(maximumTokenCount, Self.passRowCount)), width: width, for: self)
         return workspace
-    }
-
-    /// The rows that the buffers of a pass over `rowCount` rows need.
-    func computedRowCount(for rowCount: Int) -> Int {
-        guard let layer = weights.layers.first else { return rowCount }
-        return [layer.qkv, layer.attentionOutput, layer.intermediate, layer.output]
-            .reduce(rowCount) { max($0, $1.computedRowCount(for: rowCount)) }
     }
 }

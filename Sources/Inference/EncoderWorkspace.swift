@@ -1,48 +1,66 @@
+import Embeddings
+
 /// One compute thread's scratch memory for `EncoderModel.encode`. Not to be shared: one thread uses it, one call at a time.
 ///
 /// Grows only when a pass needs more than it was made for; a warm `encode` allocates nothing but its result.
 package final class EncoderWorkspace {
-    /// (rows, hidden): the residual stream.
-    var hidden: FloatBuffer
+    /// (rows, hidden), float32: the residual stream.
+    private(set) var hidden: Matrix
+    /// (rows, hidden): what a norm, or attention, leaves for an int8 or bfloat16 layer.
+    private(set) var input: Matrix
     /// (rows, 3 · hidden)
-    var qkv: FloatBuffer
+    private(set) var qkv: Matrix
     /// (rows, hidden): what attention mixed.
-    var context: FloatBuffer
-    /// (rows, hidden): the residual stream between attention and the feed-forward layers.
-    var attended: FloatBuffer
+    private(set) var context: Matrix
     /// (rows, intermediate)
-    var intermediate: FloatBuffer
-    var attentionScratch: FloatBuffer
+    private(set) var intermediate: Matrix
+    /// (rows, intermediate) bytes, for an int8 output layer.
+    private(set) var quantized: Matrix
+    /// One a row.
+    private(set) var ranges: AlignedBuffer
+    private(set) var attentionScratch: AlignedBuffer
 
-    init() {
-        hidden = FloatBuffer(count: 0)
-        qkv = FloatBuffer(count: 0)
-        context = FloatBuffer(count: 0)
-        attended = FloatBuffer(count: 0)
-        intermediate = FloatBuffer(count: 0)
-        attentionScratch = FloatBuffer(count: 0)
+    init(_ model: EncoderModel) {
+        let (precision, layer) = (model.precision, model.weights.layers.first)
+        func outputs(_ layer: DenseLayer?, _ valueByteCount: Int) -> Int {
+            (layer?.columnCount ?? model.hiddenSize) * valueByteCount
+        }
+        let stored = precision.storedValueByteCount
+        hidden = Matrix(rowByteCount: outputs(layer?.output, 4))
+        input = Matrix(rowByteCount: precision == .fp32 ? 0 : (model.hiddenSize + 3) * precision.inputValueByteCount)
+        qkv = Matrix(rowByteCount: outputs(layer?.qkv, stored))
+        context = Matrix(rowByteCount: (model.hiddenSize + 1) * stored)
+        intermediate = Matrix(rowByteCount: outputs(layer?.intermediate, stored))
+        quantized = Matrix(rowByteCount: precision == .int8 ? model.intermediateSize + 3 : 0)
+        ranges = AlignedBuffer(byteCount: 0)
+        attentionScratch = AlignedBuffer(byteCount: 0)
     }
 
     /// Bytes of all buffers.
     package var byteCount: Int {
-        4 * (hidden.count + qkv.count + context.count + attended.count + intermediate.count + attentionScratch.count)
+        hidden.byteCount + input.byteCount + qkv.byteCount + context.byteCount + intermediate.byteCount
+            + quantized.byteCount + ranges.byteCount + attentionScratch.byteCount
     }
 
     /// Makes room for a pass of `rowCount` rows in sequences of up to `width` rows.
     func reserve(rowCount: Int, width: Int, for model: EncoderModel) {
-        let hiddenSize = model.hiddenSize
-        let rows = model.computedRowCount(for: rowCount)
-        Self.grow(&hidden, to: rows * hiddenSize)
-        Self.grow(&qkv, to: rows * 3 * hiddenSize)
-        Self.grow(&context, to: rows * hiddenSize)
-        Self.grow(&attended, to: rows * hiddenSize)
-        Self.grow(&intermediate, to: rows * model.configuration.intermediateSize)
-        Self.grow(
-            &attentionScratch,
-            to: Kernels.attentionScratchCount(queryCount: width, headSize: model.configuration.headSize))
+        let multiple = model.kernels.rowMultiple
+        let rows = (rowCount + multiple - 1) / multiple * multiple
+        hidden.reserve(rowCount: rows)
+        input.reserve(rowCount: rows)
+        qkv.reserve(rowCount: rows)
+        context.reserve(rowCount: rows)
+        intermediate.reserve(rowCount: rows)
+        quantized.reserve(rowCount: rows)
+        let rangeByteCount = rows * MemoryLayout<QuantizedRange>.stride
+        if model.precision == .int8, ranges.byteCount < rangeByteCount {
+            ranges = AlignedBuffer(byteCount: rangeByteCount)
+        }
+        let scratch = Kernels.attentionScratchByteCount(keyCount: width, headSize: model.configuration.headSize)
+        if attentionScratch.byteCount < scratch { attentionScratch = AlignedBuffer(byteCount: scratch) }
     }
 
-    private static func grow(_ buffer: inout FloatBuffer, to count: Int) {
-        if buffer.count < count { buffer = FloatBuffer(count: count) }
+    var rangePointer: UnsafeMutablePointer<QuantizedRange> {
+        ranges.base.assumingMemoryBound(to: QuantizedRange.self)
     }
 }

@@ -1,65 +1,42 @@
 import CKernels
+import Embeddings
 
-/// The instructions that the element-wise kernels and attention use. Each gives the same results to rounding.
-package enum InstructionSet: String, Sendable, CaseIterable {
-    /// Plain C, on every processor.
-    case plain
-    case avx2
-    case avx512
-
-    /// Those that this processor has, slowest first.
-    package static var available: [InstructionSet] { allCases.filter { $0.table != nil } }
-
-    /// The fastest that this processor has.
-    package static var best: InstructionSet { available.last ?? .plain }
-
-    fileprivate var table: UnsafePointer<ek_kernels>? {
-        switch self {
-        case .plain: ek_kernels_plain()
-        case .avx2: ek_kernels_avx2()
-        case .avx512: ek_kernels_avx512()
-        }
-    }
-}
-
-/// The library behind the dense layers.
-package enum DenseLibrary {
-    /// OpenBLAS's own description of its version and build. Reading it also keeps OpenBLAS on the calling thread.
-    package static let configuration = String(cString: ek_start_blas())
-
-    /// The processor for which OpenBLAS chose its kernels, for example `Cooperlake`.
-    package static var core: String {
-        _ = configuration
-        return String(cString: ek_blas_core())
-    }
-}
-
-/// One dense layer's place in the weights. The weights stand transposed, (inputs, outputs): OpenBLAS then reads both
-/// operands as rows, measured 2 to 5 % faster than PyTorch's (outputs, inputs) from 256 rows on, and alike at 128.
+/// One dense layer's place in the weights, packed for one instruction set. Offsets are bytes in the arena.
 struct DenseLayer {
-    let weights: Int
-    let bias: Int
+    let precision: Precision
     let inputs: Int
     let outputs: Int
+    /// Four-byte steps of an input row.
+    let stepCount: Int
+    let panelCount: Int
+    let panelWidth: Int
+    let panels: Int
+    let bias: Int
+    /// int8: each output's scale, and scale · sum of its weights.
+    let scales: Int
+    let sums: Int
 
-    /// Rows below which OpenBLAS takes another path (rows × inputs × outputs ≤ 10⁶) and sums in another order.
-    var minimumRowCount: Int {
-        let rows = 1_000_000 / (inputs * outputs) + 1
-        return max(Self.rowMultiple, (rows + Self.rowMultiple - 1) / Self.rowMultiple * Self.rowMultiple)
-    }
+    var columnCount: Int { panelCount * panelWidth }
+    var panelByteCount: Int { stepCount * columnCount * 4 }
+}
 
-    /// Rows that OpenBLAS computes for `rowCount` real ones; the rest are fillers.
-    func computedRowCount(for rowCount: Int) -> Int {
-        max(minimumRowCount, (rowCount + Self.rowMultiple - 1) / Self.rowMultiple * Self.rowMultiple)
-    }
+/// A layer norm's place in the weights, in bytes.
+struct Norm {
+    let gamma: Int
+    let beta: Int
+    /// What takes gamma's place in the copy that an int8 layer reads; 0 where none does.
+    let quantizedGamma: Int
+}
 
-    /// Whole tiles of OpenBLAS's kernels.
-    static let rowMultiple = 16
+/// What becomes of a dense layer's product.
+enum Epilogue {
+    case store
+    /// Added to the rows that stand where the result goes, in float32.
+    case add
+    case activate(Activation)
 }
 
 /// The one door to C: every method checks its shapes, then makes one call.
-///
-/// Rows are counted from the start of a buffer; `at` is an offset in floats.
 struct Kernels: @unchecked Sendable {
     /// `@unchecked`: points to a constant of the C library.
     private let table: UnsafePointer<ek_kernels>
@@ -67,111 +44,140 @@ struct Kernels: @unchecked Sendable {
     /// Nil where this processor lacks the instructions.
     init?(_ instructionSet: InstructionSet) {
         guard let table = instructionSet.table else { return nil }
-        _ = DenseLibrary.configuration
+        _ = OpenBLAS.configuration
         self.table = table
     }
 
-    /// out: rows `row..<row + count`, (count, width) = word rows at `ids` + position rows `0..<count`.
+    var panelWidth: Int { Int(table.pointee.panel_width) }
+    /// Matrices that dense layers read have room for a multiple of so many rows.
+    var rowMultiple: Int { Int(table.pointee.row_multiple) }
+
+    func panelCount(outputs: Int) -> Int { Int(ek_panel_count(table, Int32(outputs))) }
+
+    static func stepCount(_ precision: Precision, inputs: Int) -> Int {
+        Int(ek_step_count(precision.kernelPrecision, Int32(inputs)))
+    }
+
+    /// out: rows `row..<row + count` = word rows at `ids` + position rows `0..<count`, all of `width` floats.
     func embed(
-        _ ids: UnsafeBufferPointer<Int32>, words: Int, positions: Int, of weights: borrowing FloatBuffer,
-        to out: inout FloatBuffer, row: Int, width: Int
+        _ ids: UnsafeBufferPointer<Int32>, from tables: borrowing EmbeddingTables, to out: Rows, row: Int, width: Int
     ) {
-        precondition(out.contains(row * width..<(row + ids.count) * width))
-        precondition(weights.contains(positions..<positions + ids.count * width))
+        precondition(row + ids.count <= out.capacity && width * 4 <= out.stride)
         guard let base = ids.baseAddress else { return }
+        let positions = tables.positions.floats(at: 0, count: ids.count * width)
+        let words = tables.words.floats(at: 0, count: width)
         ek_embed_f32(
-            out.base + row * width, weights.base + words, weights.base + positions, base, Int32(ids.count), Int32(width)
-        )
+            out.pointer(toRow: row).assumingMemoryBound(to: Float.self), Int64(out.stride), words, positions, base,
+            Int32(ids.count), Int32(width))
     }
 
-    /// rows of out = bias + in × weights, where bias is the layer's.
+    /// Some panels' columns of rows `0..<rowCount` of `out`, from all columns of `input`.
     func apply(
-        _ layer: DenseLayer, of weights: borrowing FloatBuffer, to input: borrowing FloatBuffer,
-        into out: inout FloatBuffer, rowCount: Int
+        _ layer: DenseLayer, of arena: borrowing AlignedBuffer, panels: Range<Int>, to input: Rows,
+        ranges: UnsafePointer<ek_range>?, into out: Rows, _ epilogue: Epilogue, isNarrow: Bool, rowCount: Int
     ) {
-        let rows = layer.computedRowCount(for: rowCount)
-        precondition(weights.contains(layer.bias..<layer.bias + layer.outputs) && rows * layer.outputs <= out.count)
-        ek_fill_rows_f32(out.base, weights.base + layer.bias, Int32(rows), Int32(layer.outputs))
-        multiplyAdd(layer, of: weights, to: input, into: &out, rows: rows)
-    }
-
-    /// rows of out = residual + bias + in × weights.
-    func apply(
-        _ layer: DenseLayer, of weights: borrowing FloatBuffer, to input: borrowing FloatBuffer,
-        addingTo residual: borrowing FloatBuffer, into out: inout FloatBuffer, rowCount: Int
-    ) {
-        let rows = layer.computedRowCount(for: rowCount)
-        precondition(weights.contains(layer.bias..<layer.bias + layer.outputs))
-        precondition(rows * layer.outputs <= min(out.count, residual.count))
-        ek_add_bias_f32(out.base, residual.base, weights.base + layer.bias, Int32(rows), Int32(layer.outputs))
-        multiplyAdd(layer, of: weights, to: input, into: &out, rows: rows)
-    }
-
-    private func multiplyAdd(
-        _ layer: DenseLayer, of weights: borrowing FloatBuffer, to input: borrowing FloatBuffer,
-        into out: inout FloatBuffer, rows: Int
-    ) {
-        precondition(weights.contains(layer.weights..<layer.weights + layer.inputs * layer.outputs))
-        precondition(rows * layer.inputs <= input.count && rows * layer.outputs <= out.count)
-        ek_multiply_add_f32(
-            out.base, input.base, weights.base + layer.weights, Int32(rows), Int32(layer.inputs), Int32(layer.outputs))
-    }
-
-    /// In place over the first `count` values.
-    func activate(_ activation: Activation, _ values: inout FloatBuffer, count: Int) {
-        precondition(count <= values.count)
-        switch activation {
-        case .relu: table.pointee.relu_f32(values.base, Int64(count))
-        case .gelu: table.pointee.gelu_erf_f32(values.base, Int64(count))
-        case .geluTanh: table.pointee.gelu_tanh_f32(values.base, Int64(count))
-        case .silu: table.pointee.silu_f32(values.base, Int64(count))
+        let rows = (rowCount + rowMultiple - 1) / rowMultiple * rowMultiple
+        precondition(rows <= input.capacity && rowCount <= out.capacity && layer.stepCount * 4 <= input.stride)
+        precondition(layer.columnCount * (isNarrow ? 2 : 4) <= out.stride)
+        precondition(panels.lowerBound >= 0 && panels.upperBound <= layer.panelCount)
+        precondition(layer.precision != .int8 || ranges != nil)
+        let count = layer.columnCount
+        var dense = ek_dense(
+            precision: layer.precision.kernelPrecision, step_count: Int32(layer.stepCount),
+            panel_count: Int32(layer.panelCount),
+            panels: arena.floats(at: layer.panels, count: layer.panelByteCount / 4),
+            bias: arena.floats(at: layer.bias, count: count),
+            scales: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.scales, count: count)) : nil,
+            sums: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.sums, count: count)) : nil)
+        var operands = ek_dense_rows(
+            in: input.base, in_stride: Int64(input.stride), ranges: ranges, out: out.base,
+            out_stride: Int64(out.stride), residual: nil, epilogue: isNarrow ? ek_store_bf16 : ek_store_f32,
+            activation: ek_relu)
+        switch epilogue {
+        case .store: break
+        case .add:
+            precondition(!isNarrow)
+            operands.epilogue = ek_add_f32
+            operands.residual = UnsafePointer(out.base.assumingMemoryBound(to: Float.self))
+        case .activate(let activation):
+            operands.epilogue = isNarrow ? ek_activate_bf16 : ek_activate_f32
+            operands.activation = activation.kernelActivation
         }
+        table.pointee.dense(&dense, &operands, Int32(rowCount), Int32(panels.lowerBound), Int32(panels.count))
     }
 
-    /// In place over rows `0..<rowCount`; gamma and beta are offsets in weights.
+    /// In place over some rows; a copy in the precision that the next layer reads, unless that is float32.
     func layerNorm(
-        _ rows: inout FloatBuffer, rowCount: Int, width: Int, gamma: Int, beta: Int, epsilon: Float,
-        of weights: borrowing FloatBuffer
+        _ norm: Norm, of arena: borrowing AlignedBuffer, epsilon: Float, width: Int, _ rows: Rows, range: Range<Int>,
+        copy: Rows?, ranges: UnsafeMutablePointer<ek_range>?, precision: Precision
     ) {
-        precondition(rowCount * width <= rows.count)
-        precondition(weights.contains(gamma..<gamma + width) && weights.contains(beta..<beta + width))
-        table.pointee.layer_norm_f32(
-            rows.base, weights.base + gamma, weights.base + beta, epsilon, Int32(rowCount), Int32(width))
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows.capacity && width * 4 <= rows.stride)
+        var parameters = ek_norm(
+            gamma: arena.floats(at: norm.gamma, count: width), beta: arena.floats(at: norm.beta, count: width),
+            quantized_gamma: precision == .int8
+                ? UnsafePointer(arena.floats(at: norm.quantizedGamma, count: width)) : nil,
+            epsilon: epsilon, width: Int32(width))
+        let to = copy.flatMap { copy -> UnsafeMutableRawPointer? in
+            precondition(range.upperBound <= copy.capacity && width * precision.inputValueByteCount <= copy.stride)
+            return precision == .fp32 ? nil : copy.pointer(toRow: range.lowerBound)
+        }
+        precondition(to == nil || precision != .int8 || ranges != nil)
+        table.pointee.layer_norm(
+            rows.pointer(toRow: range.lowerBound).assumingMemoryBound(to: Float.self), Int64(rows.stride), &parameters,
+            to, Int64(copy?.stride ?? 0), ranges.map { $0 + range.lowerBound }, precision.kernelPrecision,
+            Int32(range.count))
     }
 
-    /// All heads of the sequence whose rows are `row..<row + queryCount`; the first `keyCount` of them are its tokens.
+    /// Bytes of some rows of bfloat16, each with its range; columns multiplied by their factors first.
+    func quantize(
+        _ input: Rows, range: Range<Int>, width: Int, factors: UnsafePointer<Float>?, into out: Rows,
+        ranges: UnsafeMutablePointer<ek_range>
+    ) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= min(input.capacity, out.capacity))
+        precondition(width * 2 <= input.stride && width <= out.stride)
+        table.pointee.quantize_bf16(
+            out.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt8.self), Int64(out.stride),
+            ranges + range.lowerBound,
+            input.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt16.self), Int64(input.stride), factors,
+            Int32(range.count), Int32(width))
+    }
+
+    /// Some heads of the sequence whose rows are `row..<row + queryCount`; the first `keyCount` of them are its tokens.
+    /// A row of qkv holds q, k and v of all heads.
     func attend(
-        _ qkv: borrowing FloatBuffer, row: Int, queryCount: Int, keyCount: Int, headCount: Int, headSize: Int,
-        scale: Float, into out: inout FloatBuffer, scratch: inout FloatBuffer
+        _ qkv: Rows, row: Int, queryCount: Int, keyCount: Int, heads: Range<Int>, headCount: Int, headSize: Int,
+        precision: Precision, into out: Rows, scratch: borrowing AlignedBuffer
     ) {
-        let width = headCount * headSize
-        precondition(keyCount >= 1 && keyCount <= queryCount)
-        precondition(qkv.contains(row * 3 * width..<(row + queryCount) * 3 * width))
-        precondition(out.contains(row * width..<(row + queryCount) * width))
-        precondition(scratch.count >= Self.attentionScratchCount(queryCount: queryCount, headSize: headSize))
-        table.pointee.attention_f32(
-            out.base + row * width, qkv.base + row * 3 * width, scratch.base, Int32(queryCount), Int32(keyCount),
-            Int32(headCount), Int32(headSize), scale)
+        let width = headCount * headSize * precision.storedValueByteCount
+        precondition(keyCount >= 1 && row >= 0 && row + max(queryCount, keyCount) <= min(qkv.capacity, out.capacity))
+        precondition(3 * width <= qkv.stride && width <= out.stride)
+        precondition(heads.lowerBound >= 0 && heads.upperBound <= headCount)
+        precondition(scratch.byteCount >= Self.attentionScratchByteCount(keyCount: keyCount, headSize: headSize))
+        let first = qkv.pointer(toRow: row)
+        var sequence = ek_attention(
+            precision: precision == .fp32 ? ek_f32 : ek_bf16, q: first, k: first + width, v: first + 2 * width,
+            stride: Int64(qkv.stride), out: out.pointer(toRow: row), out_stride: Int64(out.stride),
+            query_count: Int32(queryCount), key_count: Int32(keyCount), head_size: Int32(headSize))
+        table.pointee.attention(&sequence, scratch.base, Int32(heads.lowerBound), Int32(heads.count))
     }
 
-    static func attentionScratchCount(queryCount: Int, headSize: Int) -> Int {
-        Int(ek_attention_scratch_count(Int32(queryCount), Int32(headSize)))
+    static func attentionScratchByteCount(keyCount: Int, headSize: Int) -> Int {
+        Int(ek_attention_scratch_size(Int32(keyCount), Int32(headSize)))
     }
 
-    /// Pools `rows` of (…, width) into `out`: (width); `-infinity` or zero of no rows, as sentence-transformers has it.
+    /// Pools rows of `width` floats into `out`: (width); `-infinity` or zero of no rows, as sentence-transformers has it.
     func pool(
-        _ pooling: Pooling, _ hidden: borrowing FloatBuffer, rows: Range<Int>, width: Int,
-        into out: UnsafeMutableBufferPointer<Float>
+        _ pooling: Pooling, _ hidden: Rows, rows: Range<Int>, width: Int, into out: UnsafeMutableBufferPointer<Float>
     ) {
-        precondition(hidden.contains(rows.lowerBound * width..<rows.upperBound * width) && out.count == width)
+        precondition(rows.upperBound <= hidden.capacity && width * 4 <= hidden.stride && out.count == width)
         guard let base = out.baseAddress else { return }
-        let first = hidden.base + rows.lowerBound * width
-        let count = Int32(rows.count)
+        let first = hidden.pointer(toRow: rows.lowerBound).assumingMemoryBound(to: Float.self)
+        let stride = Int64(hidden.stride)
         switch pooling {
         case .cls: base.update(from: first, count: width)
-        case .max: ek_max_rows_f32(base, first, count, Int32(width))
+        case .max: ek_max_rows_f32(base, first, stride, Int32(rows.count), Int32(width))
         case .mean, .meanSqrtLength:
-            ek_sum_rows_f32(base, first, count, Int32(width))
+            ek_sum_rows_f32(base, first, stride, Int32(rows.count), Int32(width))
             let length = Float(max(1, rows.count))
             ek_scale_f32(base, 1 / (pooling == .mean ? length : length.squareRoot()), Int32(width))
         }
@@ -182,38 +188,31 @@ struct Kernels: @unchecked Sendable {
         ek_normalize_f32(base, Int32(vector.count))
     }
 
-    /// weights[at...]: (columns, rows), rows `stride` floats apart = in: (rows, columns) transposed.
-    static func transpose(
-        _ input: borrowing FloatBuffer, rows: Int, columns: Int, into weights: inout FloatBuffer, at offset: Int,
-        stride: Int
+    /// Packs some outputs of a layer: weights, (outputs, inputs), as the file has them.
+    func pack(
+        _ weights: UnsafePointer<Float>, outputCount: Int, firstOutput: Int, of layer: DenseLayer,
+        into arena: borrowing AlignedBuffer
     ) {
-        precondition(rows * columns <= input.count && stride >= rows)
-        precondition(weights.contains(offset..<offset + (columns - 1) * stride + rows))
-        ek_transpose_f32(weights.base + offset, input.base, Int32(rows), Int32(columns), Int64(stride))
+        precondition(firstOutput >= 0 && firstOutput + outputCount <= layer.columnCount)
+        let count = layer.columnCount
+        var dense = ek_dense(
+            precision: layer.precision.kernelPrecision, step_count: Int32(layer.stepCount),
+            panel_count: Int32(layer.panelCount),
+            panels: arena.floats(at: layer.panels, count: layer.panelByteCount / 4),
+            bias: arena.floats(at: layer.bias, count: count),
+            scales: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.scales, count: count)) : nil,
+            sums: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.sums, count: count)) : nil)
+        ek_pack(table, &dense, weights, Int32(layer.inputs), Int32(outputCount), Int32(firstOutput))
     }
 
-    /// Adds `from[0..<width]` to every one of the `rowCount` rows that begin at `offset`.
-    static func addToRows(
-        _ bias: borrowing FloatBuffer, of weights: inout FloatBuffer, at offset: Int, rowCount: Int, width: Int
-    ) {
-        precondition(width <= bias.count && weights.contains(offset..<offset + rowCount * width))
-        for row in 0..<rowCount {
-            let base = weights.base + offset + row * width
-            for column in 0..<width { base[column] += bias.base[column] }
-        }
-    }
-
-    /// Copies `count` elements of a type to floats; the bytes may stand at any alignment.
-    static func widen(
-        _ bytes: UnsafeRawBufferPointer, as type: WeightType, into weights: inout FloatBuffer, at offset: Int
-    ) {
-        let count = bytes.count / type.byteCount
-        precondition(weights.contains(offset..<offset + count))
+    /// Copies elements of a type to floats; the bytes may stand at any alignment.
+    static func widen(_ bytes: UnsafeRawBufferPointer, as type: WeightType, into out: UnsafeMutablePointer<Float>) {
         guard let source = bytes.baseAddress else { return }
+        let count = Int64(bytes.count / type.byteCount)
         switch type {
-        case .f32: UnsafeMutableRawPointer(weights.base + offset).copyMemory(from: source, byteCount: count * 4)
-        case .f16: ek_widen_f16(weights.base + offset, source, Int64(count))
-        case .bf16: ek_widen_bf16(weights.base + offset, source, Int64(count))
+        case .f32: UnsafeMutableRawPointer(out).copyMemory(from: source, byteCount: bytes.count)
+        case .f16: ek_widen_f16(out, source, count)
+        case .bf16: ek_widen_bf16(out, source, count)
         }
     }
 
@@ -225,7 +224,21 @@ struct Kernels: @unchecked Sendable {
     }
 }
 
-/// Element types that weights may have in the file; in memory they are float32.
+/// A quantized row's range; one a row, in a buffer of its own.
+typealias QuantizedRange = ek_range
+
+extension Activation {
+    fileprivate var kernelActivation: ek_activation {
+        switch self {
+        case .relu: ek_relu
+        case .gelu: ek_gelu_erf
+        case .geluTanh: ek_gelu_tanh
+        case .silu: ek_silu
+        }
+    }
+}
+
+/// Element types that weights may have in the file.
 enum WeightType: String, CaseIterable {
     case f32 = "F32"
     case f16 = "F16"

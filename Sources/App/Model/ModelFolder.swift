@@ -25,7 +25,16 @@ enum ModelFolder {
         try check(options.model)
         let encoder: EncoderModel
         do {
-            encoder = try EncoderModel(directory: options.model)
+            let instructionSet = try InstructionSet.chosen()
+            guard let precision = options.precision.precision(on: instructionSet) else {
+                throw CommandFailure.failed(
+                    "--precision \(options.precision.rawValue) needs instructions that this processor lacks "
+                        + "(it has \(instructionSet.rawValue)); use auto or fp32")
+            }
+            encoder = try EncoderModel(
+                directory: options.model, precision: precision, instructionSet: instructionSet)
+        } catch let failure as CommandFailure {
+            throw failure
         } catch {
             throw .failed("the model of '\(options.model)' cannot be used: \(error)")
         }
@@ -50,7 +59,8 @@ enum ModelFolder {
             name: name, servedNames: servedNames + [folderName(options.model)],
             dimensions: encoder.dimensions,
             maximumSequenceLength: tokenizer.maximumSequenceLength, vocabularySize: encoder.vocabularySize,
-            precision: .fp32, fingerprint: try fingerprint(of: options.model, encoder: encoder, tokenizer: tokenizer))
+            precision: encoder.precision,
+            fingerprint: try fingerprint(of: options.model, encoder: encoder, tokenizer: tokenizer))
         return Contents(encoder: encoder, tokenizer: tokenizer, description: description)
     }
 
@@ -71,7 +81,7 @@ enum ModelFolder {
         let files = ["model.safetensors", "tokenizer.json"].map { (name: $0, path: "\(directory)/\($0)") }
         let facts =
             encoder.facts + tokenizer.facts + [
-                (name: "precision_class", value: Precision.fp32.fingerprintClass)
+                (name: "precision_class", value: encoder.precision.fingerprintClass)
             ]
         do {
             return try ModelFingerprint(files: files, facts: facts)

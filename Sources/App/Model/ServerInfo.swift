@@ -48,7 +48,7 @@ struct ServerInfo: Sendable {
             "precision": .string(model.precision.rawValue),
             "kernels": [
                 "instruction_set": .string(encoder.instructionSet.rawValue),
-                "dense_layers": .string(DenseLibrary.configuration),
+                "dense_layers": .string(encoder.instructionSet.denseLibrary),
             ],
             "processors": processors,
             "batching": .object(batch),

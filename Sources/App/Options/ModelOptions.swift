@@ -1,12 +1,13 @@
 import ArgumentParser
 import Embeddings
+import Inference
 
 /// Which model, and how it is computed.
 struct ModelOptions: ParsableArguments {
     @Option(help: "Folder of the model: config.json, model.safetensors, tokenizer.json, modules.json.")
     var model: String
 
-    @Option(help: "Arithmetic of the dense layers: auto or fp32. bf16 and int8 are not built yet.")
+    @Option(help: "Arithmetic of the dense layers: fp32, bf16, int8, or auto: bf16 where the processor has it.")
     var precision: PrecisionChoice = .auto
 
     @Option(help: "Compute threads. Default: one per core that the process may use (affinity and cgroup quota).")
@@ -16,10 +17,6 @@ struct ModelOptions: ParsableArguments {
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads is \(threads); it takes 1 to 1024")
         }
-        if precision == .bf16 || precision == .int8 {
-            throw ValidationError(
-                "--precision \(precision.rawValue) is not available in this version; use fp32, or auto, which is fp32")
-        }
     }
 }
 
@@ -28,4 +25,14 @@ enum PrecisionChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     case fp32
     case bf16
     case int8
+
+    /// The precision on this processor; nil where it has no instructions for it.
+    func precision(on instructionSet: InstructionSet) -> Precision? {
+        switch self {
+        case .auto: instructionSet.isFast(in: .bf16) ? .bf16 : .fp32
+        case .fp32: .fp32
+        case .bf16: instructionSet.isFast(in: .bf16) ? .bf16 : nil
+        case .int8: instructionSet.isFast(in: .int8) ? .int8 : nil
+        }
+    }
 }

@@ -1,7 +1,8 @@
 // Every numeric kernel of the encoder, behind plain C functions.
 //
-// Rules for all of them: matrices are row-major without gaps between rows; no allocation; no state after start; the same
-// inputs give the same bits, and a row's bits do not depend on the rows beside it, whatever their number. NaN stays NaN.
+// Rules for all of them: matrices are row-major; no allocation; no state after start; the same inputs give the same bits,
+// and a row's bits do not depend on the rows beside it, whatever their number. NaN stays NaN, in its row or its text
+// alone; infinities give what IEEE arithmetic gives; denormals count as zero or not, as the thread's control word says.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
@@ -9,66 +10,173 @@
 
 #pragma clang assume_nonnull begin
 
+// What a product's operands are made of. Sums are float (f32, bf16) or exact 32-bit integers (i8) in all of them.
+typedef enum ek_precision {
+    ek_f32 = 0,
+    // Both operands bfloat16.
+    ek_bf16 = 1,
+    // Rows unsigned bytes with a range of their own, weights signed bytes with a scale for each output.
+    ek_i8 = 2,
+} ek_precision;
+
+typedef enum ek_activation {
+    // x·Φ(x), absolute error at most 1e-7·max(1, |x|) in f32; 5e-5 where the result is stored as bfloat16.
+    ek_gelu_erf = 0,
+    // 0.5·x·(1 + tanh(sqrt(2/π)·(x + 0.044715·x³)))
+    ek_gelu_tanh = 1,
+    // x·sigmoid(x)
+    ek_silu = 2,
+    // max(x, 0)
+    ek_relu = 3,
+} ek_activation;
+
+// What becomes of a product, bias added.
+typedef enum ek_epilogue {
+    ek_store_f32 = 0,
+    // out = product + residual, float
+    ek_add_f32 = 1,
+    ek_store_bf16 = 2,
+    // out = activation(product)
+    ek_activate_f32 = 3,
+    ek_activate_bf16 = 4,
+} ek_epilogue;
+
+// A quantized row: value = scale · (byte - zero). zero is a whole number.
+typedef struct ek_range {
+    float scale;
+    float zero;
+} ek_range;
+
+// A dense layer, packed for one table of kernels by ek_pack.
+//
+// Inputs are taken in steps of four bytes: 1, 2 or 4 values by precision. panels: (panel, step, column of the panel, value of
+// the step), zero where there is no such input or output.
+typedef struct ek_dense {
+    ek_precision precision;
+    int32_t step_count;
+    int32_t panel_count;
+    const void *panels;
+    // Columns of all panels each: bias, and for i8 each output's scale and scale · sum of its weights.
+    const float *bias;
+    const float *_Nullable scales;
+    const float *_Nullable sums;
+} ek_dense;
+
+// What a dense layer works on. Strides are bytes between rows. Rows of `in` and `out` reach to the end of the last step
+// and panel; what `in` holds behind its inputs is finite.
+typedef struct ek_dense_rows {
+    const void *in;
+    int64_t in_stride;
+    // i8: one a row.
+    const ek_range *_Nullable ranges;
+    void *out;
+    int64_t out_stride;
+    // ek_add_f32: strided as `out`, and may be it.
+    const float *_Nullable residual;
+    ek_epilogue epilogue;
+    ek_activation activation;
+} ek_dense_rows;
+
+// Layer norm of float rows: (x - mean) / sqrt(variance + epsilon) · gamma + beta, two passes over each row.
+typedef struct ek_norm {
+    const float *gamma;
+    const float *beta;
+    // i8: what takes gamma's place, beta being left out, in the copy that is quantized.
+    const float *_Nullable quantized_gamma;
+    float epsilon;
+    int32_t width;
+} ek_norm;
+
+// One sequence. Rows of q, k and v are `stride` bytes apart, of one row a head's values stand side by side, the heads one
+// after the other. q is multiplied already by log2(e)/√head_size.
+typedef struct ek_attention {
+    // f32 or bf16: of q, k, v and out.
+    ek_precision precision;
+    const void *q;
+    const void *k;
+    const void *v;
+    int64_t stride;
+    void *out;
+    int64_t out_stride;
+    int32_t query_count;
+    // ≥ 1
+    int32_t key_count;
+    int32_t head_size;
+} ek_attention;
+
 // The kernels that have a version for each instruction set. All versions agree with the plain one to rounding.
 typedef struct ek_kernels {
-    // "plain", "avx2" or "avx512".
     const char *name;
-    // x·Φ(x) in place, absolute error at most 1e-7·max(1, |x|).
-    void (*gelu_erf_f32)(float *values, int64_t count);
-    // 0.5·x·(1 + tanh(sqrt(2/π)·(x + 0.044715·x³))) in place.
-    void (*gelu_tanh_f32)(float *values, int64_t count);
-    // x·sigmoid(x) in place.
-    void (*silu_f32)(float *values, int64_t count);
-    // max(x, 0) in place.
-    void (*relu_f32)(float *values, int64_t count);
-    // rows: (row_count, width), in place: (x - mean) / sqrt(variance + epsilon) · gamma + beta, two passes over each row.
-    void (*layer_norm_f32)(float *rows, const float *gamma, const float *beta, float epsilon, int32_t row_count,
-                           int32_t width);
-    // scores: (row_count, stride), of which the first `count` ≥ 1 columns count; in place to exp(x - row maximum), row
+    // Bit 1 << p for every ek_precision p that is worth choosing here.
+    uint32_t precisions;
+    // Columns of a panel.
+    int32_t panel_width;
+    // `dense` may read rows of `in` up to the next multiple of this, whatever they hold.
+    int32_t row_multiple;
+    // In place.
+    void (*activate)(float *values, int64_t count, ek_activation activation);
+    // Panels first_panel..<first_panel + panel_count of the layer over rows 0..<row_count.
+    void (*dense)(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
+                  int32_t panel_count);
+    // rows: float, in place, strides in bytes. copy, unless null: the result in `precision` (bf16 or i8), with a range
+    // each for i8.
+    void (*layer_norm)(float *rows, int64_t stride, const ek_norm *norm, void *_Nullable copy, int64_t copy_stride,
+                       ek_range *_Nullable ranges, ek_precision precision, int32_t row_count);
+    // Quantizes rows of bfloat16, column i multiplied by factors[i] first unless factors is null.
+    void (*quantize_bf16)(uint8_t *out, int64_t out_stride, ek_range *ranges, const uint16_t *in, int64_t in_stride,
+                          const float *_Nullable factors, int32_t row_count, int32_t width);
+    // scores: (row_count, stride), of which the first `count` ≥ 1 columns count; in place to 2^(x - row maximum), row
     // sums to sums: (row_count). A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
-    // the next multiple of 32 are scratch; stride covers them.
-    void (*softmax_f32)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
-    // One sequence, all heads. qkv: (query_count, 3·head_count·head_size), a row being q, k, v of all heads.
-    // out: (query_count, head_count·head_size). Keys are rows 0..<key_count ≤ query_count; the rows behind them are
-    // masked out. scratch: ek_attention_scratch_count(query_count, head_size) floats, 64-byte aligned.
-    void (*attention_f32)(float *out, const float *qkv, float *scratch, int32_t query_count, int32_t key_count,
-                          int32_t head_count, int32_t head_size, float scale);
+    // the next multiple of 16 are scratch; stride covers them.
+    void (*softmax)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
+    // Heads first_head..<first_head + head_count. scratch: ek_attention_scratch_size bytes, 64-byte aligned.
+    void (*attention)(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count);
 } ek_kernels;
 
 // Plain C, for every machine; the twin that the others are tested against.
 const ek_kernels *ek_kernels_plain(void);
+// The plain ones, with float products by OpenBLAS: for machines that none of the others serves.
+const ek_kernels *ek_kernels_openblas(void);
 // Null where this processor, or the build, lacks the instructions.
 const ek_kernels *_Nullable ek_kernels_avx2(void);
+// AVX-512 F, BW, DQ, VL
 const ek_kernels *_Nullable ek_kernels_avx512(void);
+// with VNNI
+const ek_kernels *_Nullable ek_kernels_avx512vnni(void);
+// with VNNI and BF16
+const ek_kernels *_Nullable ek_kernels_avx512bf16(void);
+// Arm's NEON
+const ek_kernels *_Nullable ek_kernels_neon(void);
+// with BF16 and I8MM
+const ek_kernels *_Nullable ek_kernels_neonbf16(void);
 
-int64_t ek_attention_scratch_count(int32_t query_count, int32_t head_size);
+int64_t ek_attention_scratch_size(int32_t key_count, int32_t head_size);
 
-// out: (count, width): row i = words[ids[i]] + positions[i]. words: (vocabulary, width), positions: (≥ count, width).
-void ek_embed_f32(float *restrict out, const float *restrict words, const float *restrict positions,
+// Four-byte steps of a row of `inputs` values, and panels of `outputs` columns.
+int32_t ek_step_count(ek_precision precision, int32_t inputs);
+int32_t ek_panel_count(const ek_kernels *kernels, int32_t outputs);
+// Packs weights: (outputs, inputs), as PyTorch stores them, into panels first_panel and on of `to`, whose memory is all
+// there and zeroed; outputs is a multiple of the panel width unless these are the last. Weights are rounded to nearest,
+// ties to even.
+void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs,
+             int32_t first_output);
+
+// out: rows of `stride` bytes: row i = words[ids[i]] + positions[i]. words: (vocabulary, width), positions: (≥ count, width).
+void ek_embed_f32(float *restrict out, int64_t stride, const float *restrict words, const float *restrict positions,
                   const int32_t *restrict ids, int32_t count, int32_t width);
-// out: (row_count, width): every row = bias.
-void ek_fill_rows_f32(float *restrict out, const float *restrict bias, int32_t row_count, int32_t width);
-// out, in: (row_count, width): every row = its input + bias.
-void ek_add_bias_f32(float *restrict out, const float *restrict in, const float *restrict bias, int32_t row_count,
-                     int32_t width);
 
-// out: (width): sum, or greatest value (NaN wins; -infinity of no rows), of each column of rows: (row_count, width).
-void ek_sum_rows_f32(float *restrict out, const float *restrict rows, int32_t row_count, int32_t width);
-void ek_max_rows_f32(float *restrict out, const float *restrict rows, int32_t row_count, int32_t width);
+// out: (width): sum, or greatest value (NaN wins; -infinity of no rows), of each column of rows, `stride` bytes apart.
+void ek_sum_rows_f32(float *restrict out, const float *restrict rows, int64_t stride, int32_t row_count, int32_t width);
+void ek_max_rows_f32(float *restrict out, const float *restrict rows, int64_t stride, int32_t row_count, int32_t width);
 void ek_scale_f32(float *values, float factor, int32_t count);
 // Divides by the Euclidean norm, or by 1e-12 where that is greater, as torch.nn.functional.normalize does.
 void ek_normalize_f32(float *values, int32_t count);
 
-// out: (row_count, output_count) += in: (row_count, input_count) × weights: (input_count, output_count). On OpenBLAS.
-void ek_multiply_add_f32(float *out, const float *in, const float *weights, int32_t row_count, int32_t input_count,
-                         int32_t output_count);
 // Keeps OpenBLAS on the calling thread, and answers its description; the string lives forever.
 const char *ek_start_blas(void);
 // The name of the processor that OpenBLAS chose its kernels for.
 const char *ek_blas_core(void);
 
-// out: (columns, rows) = in: (rows, columns) transposed, out's rows being `stride` floats apart.
-void ek_transpose_f32(float *restrict out, const float *restrict in, int32_t rows, int32_t columns, int64_t stride);
 // Widens little-endian half (IEEE) or bfloat16 values, which need not be aligned.
 void ek_widen_f16(float *restrict out, const void *restrict in, int64_t count);
 void ek_widen_bf16(float *restrict out, const void *restrict in, int64_t count);

@@ -1,0 +1,26 @@
+#include "CKernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define EK_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+#define EK_LANES 16
+#define EK_TILE_ROWS 12  // 24 accumulators, two columns and a factor: 27 of 32 registers
+#define EK_TILE_VECTORS 2
+#define EK_DOT_I8(sum, row, columns) (vi) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(row), (__m512i)(columns))
+#include "kernels.h"
+
+const ek_kernels *ek_kernels_avx512vnni(void) {
+    static const ek_kernels kernels = EK_TABLE("avx512vnni", 1 << ek_f32 | 1 << ek_i8);
+    __builtin_cpu_init();
+    return ek_kernels_avx512() && __builtin_cpu_supports("avx512vnni")
+               ? &kernels
+               : 0;
+}
+
+#else
+
+const ek_kernels *ek_kernels_avx512vnni(void) { return 0; }
+
+#endif

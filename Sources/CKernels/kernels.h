@@ -1,0 +1,19 @@
+// All kernels that have a version for each instruction set. A file that includes this defines
+//   EK_TARGET        the target attribute, the same on every function here
+//   EK_LANES         floats in a register
+//   EK_TILE_ROWS     rows of the largest register tile, at most 12
+//   EK_TILE_VECTORS  registers that it is wide, an even number
+//   EK_DOT_BF16, EK_DOT_I8, EK_NARROW   where the instructions are there
+// and makes its table with EK_TABLE.
+#include "vector_math.h"
+
+#include "row_kernels.h"
+
+#include "tile_kernels.h"
+
+#include "dense_kernels.h"
+
+#include "attention_kernels.h"
+
+#define EK_TABLE(name, precisions) \
+    {name, precisions, EK_PANEL, 1, activate, dense, layer_norm, quantize_bf16, softmax, attention}

@@ -1,0 +1,20 @@
+#include "CKernels.h"
+
+#if defined(__aarch64__)
+
+#define EK_TARGET
+#define EK_LANES 4
+#define EK_TILE_ROWS 6  // 24 accumulators, four columns and a factor: 29 of 32 registers
+#define EK_TILE_VECTORS 4
+#include "kernels.h"
+
+const ek_kernels *ek_kernels_neon(void) {
+    static const ek_kernels kernels = EK_TABLE("neon", 1 << ek_f32 | 1 << ek_i8);
+    return &kernels;
+}
+
+#else
+
+const ek_kernels *ek_kernels_neon(void) { return 0; }
+
+#endif

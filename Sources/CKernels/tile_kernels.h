@@ -1,0 +1,115 @@
+// The register tile that every product runs on: the dense layers, and both products of attention.
+//
+// Whatever the values are, they are walked in steps of four bytes of a row: one float, two bfloat16 or four bytes. A panel
+// holds EK_PANEL columns, for each step four bytes a column. So one loop serves all; only the instruction that multiplies
+// and adds differs. A row is summed in the order of its steps whatever the tile's height, so its bits do not depend on
+// the rows beside it.
+
+#define EK_PANEL (EK_LANES * EK_TILE_VECTORS)
+
+EK_INLINE vi load_step(const char *from) {
+    int32_t step;
+    __builtin_memcpy(&step, from, sizeof step);
+    return (vi)step;
+}
+
+// Where there is no instruction for it: the same sums, slower.
+#ifndef EK_DOT_BF16
+EK_INLINE vf dot_bf16(vf sum, vi row, vi columns) {
+    sum = fma_v((vf)(row << 16), (vf)(columns << 16), sum);
+    return fma_v((vf)(row & (int32_t)0xFFFF0000), (vf)(columns & (int32_t)0xFFFF0000), sum);
+}
+#define EK_DOT_BF16 dot_bf16
+#endif
+
+#ifndef EK_DOT_I8
+EK_INLINE vi dot_i8(vi sum, vi row, vi columns) {
+    EK_UNROLL for (int i = 0; i < 4; i++) sum += (row >> (8 * i) & 0xFF) * (columns << (24 - 8 * i) >> 24);
+    return sum;
+}
+#define EK_DOT_I8 dot_i8
+#endif
+
+EK_INLINE vf multiply_step(vf sum, vi row, vi columns, const ek_precision precision) {
+    switch (precision) {
+    case ek_f32: return fma_v((vf)row, (vf)columns, sum);
+    case ek_bf16: return EK_DOT_BF16(sum, row, columns);
+    case ek_i8: return (vf)EK_DOT_I8((vi)sum, row, columns);
+    }
+}
+
+// out: (row_count, vector_count · EK_LANES), sums of float or int32 by precision.
+EK_INLINE void multiply_tile(float *out, int64_t out_stride, const char *rows, int64_t row_stride, const char *panel,
+                             int32_t step_count, const ek_precision precision, const int row_count,
+                             const int vector_count) {
+    vf sums[EK_TILE_ROWS][EK_TILE_VECTORS];
+    EK_UNROLL for (int i = 0; i < row_count; i++) {
+        EK_UNROLL for (int j = 0; j < vector_count; j++) sums[i][j] = 0;
+    }
+    for (int32_t s = 0; s < step_count; s++) {
+        const char *from = panel + (int64_t)s * (EK_PANEL * 4);
+        vi columns[EK_TILE_VECTORS];
+        EK_UNROLL for (int j = 0; j < vector_count; j++) {
+            columns[j] = (vi)load((const float *)from + j * EK_LANES);
+            __builtin_prefetch(from + j * EK_LANES * 4 + 1024);
+        }
+        EK_UNROLL for (int i = 0; i < row_count; i++) {
+            const vi row = load_step(rows + i * row_stride + 4 * (int64_t)s);
+            EK_UNROLL for (int j = 0; j < vector_count; j++) {
+                sums[i][j] = multiply_step(sums[i][j], row, columns[j], precision);
+            }
+        }
+    }
+    EK_UNROLL for (int i = 0; i < row_count; i++) {
+        EK_UNROLL for (int j = 0; j < vector_count; j++) store(out + i * out_stride + j * EK_LANES, sums[i][j]);
+    }
+}
+
+#define EK_TILE_CASE(n)                                                                                          \
+    case n <= EK_TILE_ROWS ? n : -n:                                                                             \
+        multiply_tile(out, out_stride, rows, row_stride, panel, step_count, precision,                           \
+                      n <= EK_TILE_ROWS ? n : 1, vector_count);                                                  \
+        break;
+
+EK_INLINE void multiply_rows(float *out, int64_t out_stride, const char *rows, int64_t row_stride, const char *panel,
+                             int32_t step_count, int32_t row_count, const ek_precision precision,
+                             const int vector_count) {
+    switch (row_count) {
+        EK_TILE_CASE(1)
+        EK_TILE_CASE(2)
+        EK_TILE_CASE(3)
+        EK_TILE_CASE(4)
+        EK_TILE_CASE(5)
+        EK_TILE_CASE(6)
+        EK_TILE_CASE(7)
+        EK_TILE_CASE(8)
+        EK_TILE_CASE(9)
+        EK_TILE_CASE(10)
+        EK_TILE_CASE(11)
+        EK_TILE_CASE(12)
+    }
+}
+
+typedef void multiply_function(float *out, int64_t out_stride, const char *rows, int64_t row_stride,
+                               const char *panel, int32_t step_count, int32_t row_count);
+
+#define EK_MULTIPLY(name, precision, vector_count)                                                                  \
+    EK_TARGET static __attribute__((noinline)) void name(float *out, int64_t out_stride, const char *rows,          \
+                                                         int64_t row_stride, const char *panel, int32_t step_count, \
+                                                         int32_t row_count) {                                       \
+        multiply_rows(out, out_stride, rows, row_stride, panel, step_count, row_count, precision, vector_count);    \
+    }
+
+// All columns of a panel, and the first half of them.
+EK_MULTIPLY(multiply_f32, ek_f32, EK_TILE_VECTORS)
+EK_MULTIPLY(multiply_half_f32, ek_f32, EK_TILE_VECTORS / 2)
+EK_MULTIPLY(multiply_bf16, ek_bf16, EK_TILE_VECTORS)
+EK_MULTIPLY(multiply_half_bf16, ek_bf16, EK_TILE_VECTORS / 2)
+EK_MULTIPLY(multiply_i8, ek_i8, EK_TILE_VECTORS)
+
+// Rows are cut into tiles of nearly equal height: a last tile of one row would run at a third of the speed.
+EK_INLINE int32_t tile_count(int32_t row_count) { return (row_count + EK_TILE_ROWS - 1) / EK_TILE_ROWS; }
+
+EK_INLINE int32_t tile_start(int32_t tile, int32_t row_count) {
+    return (int32_t)((int64_t)tile * row_count / tile_count(row_count));
+}

@@ -1,0 +1,152 @@
+import Embeddings
+
+/// Some sequences of a batch on their way through all layers.
+struct Pass {
+    private let model: EncoderModel
+    private let batch: PaddedBatch
+    private let sequences: Range<Int>
+    private let layout: BatchLayout
+    private let workspace: EncoderWorkspace
+    private let rowCount: Int
+
+    init(
+        model: EncoderModel, batch: PaddedBatch, sequences: Range<Int>, layout: BatchLayout, workspace: EncoderWorkspace
+    ) {
+        self.model = model
+        self.batch = batch
+        self.sequences = sequences
+        self.layout = layout
+        self.workspace = workspace
+        rowCount = sequences.reduce(0) { $0 + batch.rowCount(of: $1, layout) }
+        workspace.reserve(rowCount: rowCount, width: batch.width, for: model)
+    }
+
+    private var kernels: Kernels { model.kernels }
+    private var configuration: EncoderConfiguration { model.configuration }
+    /// Of what stands between the dense layers.
+    private var isNarrow: Bool { model.precision != .fp32 }
+    /// Where a dense layer finds what a norm left.
+    private var normed: Rows { model.precision == .fp32 ? workspace.hidden.rows : workspace.input.rows }
+
+    /// Takes the rows through all layers; they end in the workspace's `hidden`.
+    func walk(_ crew: inout Crew) {
+        embed(&crew)
+        let layers = model.weights.layers
+        for (index, layer) in layers.enumerated() {
+            // hidden = norm(hidden + projection of what attention mixed)
+            apply(layer.qkv, to: normed, into: workspace.qkv.rows, .store, &crew)
+            attend(&crew)
+            let mixed = readable(workspace.context.rows, by: layer.attentionOutput, workspace.input.rows, &crew)
+            apply(layer.attentionOutput, to: mixed, into: workspace.hidden.rows, .add, &crew)
+            norm(layer.attentionNorm, for: layer.intermediate, &crew)
+            // hidden = norm(hidden + output(activation(intermediate(hidden))))
+            apply(
+                layer.intermediate, to: normed, into: workspace.intermediate.rows, .activate(configuration.activation),
+                &crew)
+            let inner = readable(workspace.intermediate.rows, by: layer.output, workspace.quantized.rows, &crew)
+            apply(layer.output, to: inner, into: workspace.hidden.rows, .add, &crew)
+            norm(layer.outputNorm, for: index + 1 < layers.count ? layers[index + 1].qkv : nil, &crew)
+        }
+    }
+
+    private func embed(_ crew: inout Crew) {
+        crew.divide(sequences.count) { range in
+            batch.ids.withUnsafeBufferPointer { ids in
+                var row = firstRow(of: sequences.lowerBound + range.lowerBound)
+                for sequence in sequences.lowerBound + range.lowerBound..<sequences.lowerBound + range.upperBound {
+                    let count = batch.rowCount(of: sequence, layout)
+                    let start = sequence * batch.width
+                    kernels.embed(
+                        UnsafeBufferPointer(rebasing: ids[start..<start + count]), from: model.weights.tables,
+                        to: workspace.hidden.rows, row: row, width: model.hiddenSize)
+                    row += count
+                }
+            }
+        }
+        norm(model.weights.embeddingNorm, for: model.weights.layers.first?.qkv, &crew)
+    }
+
+    private func firstRow(of sequence: Int) -> Int {
+        var row = 0
+        for earlier in sequences.lowerBound..<sequence { row += batch.rowCount(of: earlier, layout) }
+        return row
+    }
+
+    private func apply(_ layer: DenseLayer, to input: Rows, into out: Rows, _ epilogue: Epilogue, _ crew: inout Crew) {
+        var isNarrow = isNarrow
+        if case .add = epilogue { isNarrow = false }
+        crew.divide(layer.panelCount) { panels in
+            kernels.apply(
+                layer, of: model.weights.arena, panels: panels, to: input, ranges: ranges(for: layer.precision),
+                into: out, epilogue, isNarrow: isNarrow, rowCount: rowCount)
+        }
+    }
+
+    private func ranges(for precision: Precision) -> UnsafeMutablePointer<QuantizedRange>? {
+        precision == .int8 ? workspace.rangePointer : nil
+    }
+
+    private func attend(_ crew: inout Crew) {
+        crew.divide(sequences.count) { range in
+            var row = firstRow(of: sequences.lowerBound + range.lowerBound)
+            for sequence in sequences.lowerBound + range.lowerBound..<sequences.lowerBound + range.upperBound {
+                let count = batch.rowCount(of: sequence, layout)
+                kernels.attend(
+                    workspace.qkv.rows, row: row, queryCount: count, keyCount: Int(batch.lengths[sequence]),
+                    heads: 0..<configuration.headCount, headCount: configuration.headCount,
+                    headSize: configuration.headSize, precision: model.precision, into: workspace.context.rows,
+                    scratch: workspace.attentionScratch)
+                row += count
+            }
+        }
+    }
+
+    /// Rows of what stands between the layers, as a layer reads them: an int8 layer's are quantized into `bytes`.
+    private func readable(_ rows: Rows, by layer: DenseLayer, _ bytes: Rows, _ crew: inout Crew) -> Rows {
+        guard layer.precision == .int8 else { return rows }
+        crew.divide(rowCount) { range in
+            kernels.quantize(
+                rows, range: range, width: layer.inputs, factors: nil, into: bytes, ranges: workspace.rangePointer)
+        }
+        return bytes
+    }
+
+    /// Normalises `hidden`, and leaves what the next layer reads.
+    private func norm(_ norm: Norm, for next: DenseLayer?, _ crew: inout Crew) {
+        let precision = next?.precision ?? .fp32
+        crew.divide(rowCount) { range in
+            kernels.layerNorm(
+                norm, of: model.weights.arena, epsilon: configuration.layerNormEpsilon, width: model.hiddenSize,
+                workspace.hidden.rows, range: range, copy: precision == .fp32 ? nil : workspace.input.rows,
+                ranges: ranges(for: precision), precision: precision)
+        }
+    }
+
+    /// Pools every sequence into its row of `vectors`: (batch's count, dimensions).
+    func pool(into vectors: UnsafeMutableBufferPointer<Float>) {
+        var row = 0
+        for sequence in sequences {
+            let length = Int(batch.lengths[sequence])
+            var prefix = min(Int(batch.unpooledPrefixes[sequence]), length)
+            // sentence-transformers' cls takes the first token where the prompt leaves none.
+            if model.pooling == .cls, prefix == length { prefix = 0 }
+            let start = sequence * model.dimensions
+            let vector = UnsafeMutableBufferPointer(rebasing: vectors[start..<start + model.dimensions])
+            kernels.pool(
+                model.pooling, workspace.hidden.rows, rows: row + prefix..<row + length, width: model.hiddenSize,
+                into: vector)
+            if model.normalizes { kernels.normalize(vector) }
+            row += batch.rowCount(of: sequence, layout)
+        }
+    }
+}
+
+extension PaddedBatch {
+    /// Rows that a sequence takes in the layout.
+    func rowCount(of sequence: Int, _ layout: BatchLayout) -> Int {
+        switch layout {
+        case .padded: width
+        case .packed: Int(lengths[sequence])
+        }
+    }
+}
