@@ -6,13 +6,13 @@ EK_INLINE vf biased_v(vf sum, const ek_dense *layer, const ek_range *range, int6
     const vf bias = load(layer->bias + column);
     if (precision != ek_i8) return sum + bias;
     const vf product = __builtin_convertvector((vi)sum, vf) * load(layer->scales + column);
-    return fma_v(range->scale, fma_v(-range->zero, load(layer->sums + column), product), bias);
+    return fma_v(range->scale, product, fma_v(range->low, load(layer->sums + column), bias));
 }
 
-// tile: (row_count, EK_PANEL), the products of one panel.
-EK_INLINE void finish_rows(const ek_dense *layer, const ek_dense_rows *rows, const float *tile, int32_t first_row,
-                           int32_t row_count, int32_t panel, const ek_precision precision, const ek_epilogue epilogue,
-                           const ek_activation activation) {
+// tile: (row_count, EK_PANEL), the products of one panel; tail, unless null, further ones, in float.
+EK_INLINE void finish_rows(const ek_dense *layer, const ek_dense_rows *rows, const float *tile, const float *tail,
+                           int32_t first_row, int32_t row_count, int32_t panel, const ek_precision precision,
+                           const ek_epilogue epilogue, const ek_activation activation) {
     const int is_narrow = epilogue == ek_store_bf16 || epilogue == ek_activate_bf16;
     const int does_activate = epilogue == ek_activate_f32 || epilogue == ek_activate_bf16;
     for (int32_t i = 0; i < row_count; i++) {
@@ -23,6 +23,7 @@ EK_INLINE void finish_rows(const ek_dense *layer, const ek_dense_rows *rows, con
         EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
             const int64_t column = (int64_t)panel * EK_PANEL + j * EK_LANES;
             vf value = biased_v(load(tile + i * EK_PANEL + j * EK_LANES), layer, range, column, precision);
+            if (precision == ek_i8 && tail) value += load(tail + i * EK_PANEL + j * EK_LANES);
             if (does_activate) value = activate_v(value, activation, is_narrow);
             if (epilogue == ek_add_f32) value += load((const float *)residual + column);
             if (is_narrow) store_bf16((uint16_t *)out + column, narrow(value));
@@ -32,10 +33,10 @@ EK_INLINE void finish_rows(const ek_dense *layer, const ek_dense_rows *rows, con
 }
 
 #define EK_FINISH(epilogue, activation) \
-    finish_rows(layer, rows, tile, first_row, row_count, panel, precision, epilogue, activation)
+    finish_rows(layer, rows, tile, tail, first_row, row_count, panel, precision, epilogue, activation)
 
-EK_INLINE void finish_tile(const ek_dense *layer, const ek_dense_rows *rows, const float *tile, int32_t first_row,
-                           int32_t row_count, int32_t panel, const ek_precision precision) {
+EK_INLINE void finish_tile(const ek_dense *layer, const ek_dense_rows *rows, const float *tile, const float *tail,
+                           int32_t first_row, int32_t row_count, int32_t panel, const ek_precision precision) {
     switch (rows->epilogue) {
     case ek_store_f32: EK_FINISH(ek_store_f32, ek_relu); break;
     case ek_add_f32: EK_FINISH(ek_add_f32, ek_relu); break;
@@ -63,6 +64,8 @@ EK_INLINE void finish_tile(const ek_dense *layer, const ek_dense_rows *rows, con
 EK_INLINE void dense_panels(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
                             int32_t panel_count, multiply_function *multiply, const ek_precision precision) {
     float tile[EK_TILE_ROWS * EK_PANEL] __attribute__((aligned(64)));
+    float tail[EK_TILE_ROWS * EK_PANEL] __attribute__((aligned(64)));
+    const int has_tail = precision == ek_i8 && layer->tail_step_count > 0;
     const int32_t tiles = tile_count(row_count);
     for (int32_t panel = first_panel; panel < first_panel + panel_count; panel++) {
         const char *weights = (const char *)layer->panels + (int64_t)panel * layer->step_count * (EK_PANEL * 4);
@@ -70,7 +73,13 @@ EK_INLINE void dense_panels(const ek_dense *layer, const ek_dense_rows *rows, in
             const int32_t row = tile_start(t, row_count), count = tile_start(t + 1, row_count) - row;
             multiply(tile, EK_PANEL, (const char *)rows->in + row * rows->in_stride, rows->in_stride, weights,
                      layer->step_count, count);
-            finish_tile(layer, rows, tile, row, count, panel, precision);
+            if (has_tail) {
+                multiply_bf16(tail, EK_PANEL, (const char *)rows->tail + row * rows->tail_stride, rows->tail_stride,
+                              (const char *)layer->tail_panels +
+                                  (int64_t)panel * layer->tail_step_count * (EK_PANEL * 4),
+                              layer->tail_step_count, count);
+            }
+            finish_tile(layer, rows, tile, has_tail ? tail : 0, row, count, panel, precision);
         }
     }
 }

@@ -16,4 +16,4 @@
 #include "attention_kernels.h"
 
 #define EK_TABLE(name, precisions) \
-    {name, precisions, EK_PANEL, 1, activate, dense, layer_norm, quantize_bf16, softmax, attention}
+    {name, precisions, EK_PANEL, 1, activate, dense, layer_norm, quantize_bf16, softmax, spin, attention}

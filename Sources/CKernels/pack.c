@@ -53,12 +53,10 @@ static float greatest_magnitude(const float *row, int32_t count) {
     return greatest;
 }
 
-void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs,
-             int32_t first_output) {
+void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs) {
     const int64_t width = kernels->panel_width, step_stride = 4 * width;
-    for (int32_t o = 0; o < outputs; o++) {
-        const float *row = weights + (int64_t)o * inputs;
-        const int64_t output = first_output + o;
+    for (int64_t output = 0; output < outputs; output++) {
+        const float *row = weights + output * inputs;
         char *column = (char *)to->panels + output / width * to->step_count * step_stride + output % width * 4;
         switch (to->precision) {
         case ek_f32: pack_f32(column, step_stride, row, inputs); break;

@@ -75,7 +75,15 @@ static float product(const ek_dense *layer, const ek_dense_rows *rows, int32_t r
     }
     if (layer->precision != ek_i8) return sum;
     const ek_range range = rows->ranges[row];
-    return range.scale * ((float)exact * layer->scales[column] - range.zero * layer->sums[column]);
+    sum = range.scale * ((float)exact * layer->scales[column]) + range.low * layer->sums[column];
+    const char *tail = (const char *)layer->tail_panels + column / panel_width * layer->tail_step_count * panel_width * 4;
+    for (int64_t s = 0; s < layer->tail_step_count; s++) {
+        const char *step = tail + (s * panel_width + place) * 4;
+        for (int i = 0; i < 2; i++) {
+            sum += bf16_at((const char *)rows->tail + row * rows->tail_stride, 2 * s + i) * bf16_at(step, i);
+        }
+    }
+    return sum;
 }
 
 static void dense(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
@@ -97,77 +105,71 @@ static void dense(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_
     }
 }
 
-// The range that covers all values and zero with 256 whole steps.
-static ek_range range_of(const float *values, int32_t count) {
-    float low = 0.0f, high = 0.0f, sum = 0.0f;
-    for (int32_t i = 0; i < count; i++) {
-        low = values[i] < low ? values[i] : low;
-        high = values[i] > high ? values[i] : high;
-        sum += values[i];
-    }
-    if (sum != sum) return (ek_range){NAN, 0.0f};
-    if (high == low) return (ek_range){1.0f, 0.0f};
+// The range that covers low...high with 256 steps.
+static ek_range range_of(float low, float high, float nan) {
     const float scale = (high - low) / 255.0f;
-    return (ek_range){scale, rintf(-low / scale)};
+    return (ek_range){(scale > 1e-12f ? scale : 1e-12f) + nan, low};
 }
 
 static uint8_t quantized(float value, ek_range range) {
-    const float q = rintf(value / range.scale + range.zero);
+    const float q = rintf((value - range.low) / range.scale);
     return (uint8_t)(q > 0.0f ? (q < 255.0f ? q : 255.0f) : 0.0f);
 }
 
-void ek_plain_layer_norm(float *rows, int64_t stride, const ek_norm *norm, void *copy, int64_t copy_stride,
-                       ek_range *ranges, ek_precision precision, int32_t row_count) {
+// The quantized copy of a row, mean and deviation of which are taken away already.
+static void quantize_normal(const float *row, const ek_norm *norm, uint8_t *bytes, uint16_t *tail, ek_range *range) {
+    float low = INFINITY, high = -INFINITY, nan = 0.0f;
+    for (int32_t i = 0; i < norm->width; i++) {
+        const float value = row[i] * norm->quantized_gamma[i] + norm->quantized_beta[i];
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+        nan += value * 0.0f;
+    }
+    *range = range_of(low, high, nan);
+    for (int32_t i = 0; i < norm->width; i++) {
+        bytes[i] = quantized(row[i] * norm->quantized_gamma[i] + norm->quantized_beta[i], *range);
+    }
+    for (int32_t t = 0; t < norm->tail_count; t++) {
+        const int32_t column = norm->tail_columns[t];
+        tail[t] = narrowed(row[column] * norm->gamma[column] + norm->tail_beta[t]);
+    }
+}
+
+void ek_plain_layer_norm(float *rows, int64_t stride, const ek_norm *norm, const ek_copy *copy, int32_t row_count) {
     const int32_t width = norm->width;
     for (int32_t r = 0; r < row_count; r++) {
         float *row = (float *)((char *)rows + r * stride);
-        char *to = copy ? (char *)copy + r * copy_stride : 0;
+        char *to = copy ? (char *)copy->rows + r * copy->stride : 0;
         double sum = 0, squares = 0;
         for (int32_t i = 0; i < width; i++) sum += row[i];
         const double mean = sum / width;
         for (int32_t i = 0; i < width; i++) squares += (row[i] - mean) * (row[i] - mean);
         const double inverse = 1.0 / sqrt(squares / width + norm->epsilon);
         for (int32_t i = 0; i < width; i++) row[i] = (float)((row[i] - mean) * inverse);
-        if (to && precision == ek_i8) {
-            // Twice: the range first, for which there is no room to keep the values.
-            float low = 0.0f, high = 0.0f, nan = 0.0f;
-            for (int32_t i = 0; i < width; i++) {
-                const float value = row[i] * norm->quantized_gamma[i];
-                low = value < low ? value : low;
-                high = value > high ? value : high;
-                nan += value * 0.0f;
-            }
-            const float ends[2] = {low, nan != nan ? nan : high};
-            ranges[r] = range_of(ends, 2);
-            for (int32_t i = 0; i < width; i++) {
-                to[i] = (char)quantized(row[i] * norm->quantized_gamma[i], ranges[r]);
-            }
+        if (copy && copy->precision == ek_i8) {
+            uint16_t *tail = copy->tail ? (uint16_t *)((char *)copy->tail + r * copy->tail_stride) : 0;
+            quantize_normal(row, norm, (uint8_t *)to, tail, copy->ranges + r);
         }
-        for (int32_t i = 0; i < width; i++) row[i] = row[i] * norm->gamma[i] + norm->beta[i];
-        if (to && precision == ek_bf16) {
-            for (int32_t i = 0; i < width; i++) set_value(to, i, row[i], ek_bf16);
+        for (int32_t i = 0; i < width; i++) {
+            row[i] = row[i] * norm->gamma[i] + norm->beta[i];
+            if (copy && copy->precision == ek_bf16) set_value(to, i, row[i], ek_bf16);
         }
     }
 }
 
-static float factored(const uint16_t *in, const float *factors, int32_t i) {
-    return factors ? widened(in[i]) * factors[i] : widened(in[i]);
-}
-
 void ek_plain_quantize_bf16(uint8_t *out, int64_t out_stride, ek_range *ranges, const uint16_t *in, int64_t in_stride,
-                          const float *factors, int32_t row_count, int32_t width) {
+                            int32_t row_count, int32_t width) {
     for (int32_t r = 0; r < row_count; r++) {
         const uint16_t *row = (const uint16_t *)((const char *)in + r * in_stride);
-        float low = 0.0f, high = 0.0f, nan = 0.0f;
+        float low = INFINITY, high = -INFINITY, nan = 0.0f;
         for (int32_t i = 0; i < width; i++) {
-            const float value = factored(row, factors, i);
+            const float value = widened(row[i]);
             low = value < low ? value : low;
             high = value > high ? value : high;
             nan += value * 0.0f;
         }
-        const float ends[2] = {low, nan != nan ? nan : high};
-        ranges[r] = range_of(ends, 2);
-        for (int32_t i = 0; i < width; i++) out[r * out_stride + i] = quantized(factored(row, factors, i), ranges[r]);
+        ranges[r] = range_of(low, high, nan);
+        for (int32_t i = 0; i < width; i++) out[r * out_stride + i] = quantized(widened(row[i]), ranges[r]);
     }
 }
 
@@ -182,6 +184,18 @@ void ek_plain_softmax(float *scores, float *sums, int32_t row_count, int32_t cou
         }
         sums[r] = sum;
     }
+}
+
+int64_t ek_plain_spin(ek_precision precision, int64_t step_count) {
+    (void)precision;
+    float sums[8] = {0};
+    volatile float source = 0.5f;
+    const float factor = source;
+    for (int64_t s = 0; s < step_count; s++) {
+        for (int i = 0; i < 8; i++) sums[i] = sums[i] * factor + factor;
+    }
+    for (int i = 0; i < 8; i++) source = sums[i];
+    return step_count * 8 * 2;
 }
 
 void ek_plain_attention(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count) {

@@ -24,164 +24,141 @@ EK_TARGET static void activate(float *values, int64_t count, ek_activation activ
     }
 }
 
-// The range that covers low...high and zero with 256 whole steps. Zero is a step, so it is exact.
-EK_INLINE ek_range range_of(float low, float high) {
-    low = low < 0.0f ? low : 0.0f;
-    high = high > 0.0f ? high : 0.0f;
-    const float span = high - low;
-    if (!(span > 0.0f)) return (ek_range){span == 0.0f ? 1.0f : span, 0.0f};
-    const float scale = span / 255.0f;
-    return (ek_range){scale, __builtin_rintf(-low / scale)};
+// The range that covers low...high with 256 steps. What is not finite makes the scale NaN, and so the whole row.
+EK_INLINE ek_range range_of(vf lows, vf highs, vf poison) {
+    const float low = -max_lanes(-lows), high = max_lanes(highs), nan = sum_lanes(poison);
+    const float scale = (high - low) * (1.0f / 255.0f);
+    return (ek_range){(scale > 1e-12f ? scale : 1e-12f) + nan, low};
 }
 
-EK_INLINE vb quantize_v(vf value, float inverse, float zero) {
-    vf q = __builtin_elementwise_roundeven(fma_v(value, inverse, zero));
-    q = select_less(q, 0.0f, 0.0f, q);
-    q = select_less(q, 255.0f, q, 255.0f);  // NaN to 255: its row's scale is NaN as well
+// Not finite in a lane: NaN there, else zero.
+EK_INLINE vf poison_v(vf value) { return value * 0.0f; }
+
+EK_INLINE vb quantize_v(vf value, float inverse, float low) {
+    vf q = __builtin_elementwise_roundeven((value - low) * inverse);
+    q = select_less(0.0f, q, q, 0.0f);
+    q = select_less(q, 255.0f, q, 255.0f);
     return __builtin_convertvector(__builtin_convertvector(q, vi), vb);
 }
 
 EK_INLINE void store_bytes(uint8_t *to, vb value) { __builtin_memcpy(to, &value, sizeof value); }
 
-// bytes: (width) = values, quantized; answers their range.
-EK_INLINE ek_range quantize_row(uint8_t *bytes, const float *values, int32_t width) {
-    const int32_t whole = width / EK_LANES * EK_LANES, rest = width - whole;
-    vf low = 0, high = 0, sum = 0;
-    for (int32_t i = 0; i < whole; i += EK_LANES) {
-        const vf value = load(values + i);
-        low = select_less(value, low, value, low);
-        high = select_less(high, value, value, high);
-        sum += value;
-    }
-    if (rest > 0) {
-        const vf value = load_part(values + whole, rest);
-        low = select_less(value, low, value, low);
-        high = select_less(high, value, value, high);
-        sum += value;
-    }
-    ek_range range = range_of(-max_lanes(-low), max_lanes(high));
-    const float total = sum_lanes(sum);
-    if (total != total) range.scale = total;
-    const float inverse = 1.0f / range.scale;
-    for (int32_t i = 0; i < whole; i += EK_LANES) {
-        store_bytes(bytes + i, quantize_v(load(values + i), inverse, range.zero));
-    }
-    if (rest > 0) {
-        const vb value = quantize_v(load_part(values + whole, rest), inverse, range.zero);
-        memcpy(bytes + whole, &value, (size_t)rest);
-    }
-    return range;
+// Walks a row in whole vectors, then what is left; `i` and `count` are the place and the lanes.
+#define EK_WALK(width)                                                                  \
+    for (int32_t i = 0, count; i < (width) && (count = (width)-i < EK_LANES ? (width)-i : EK_LANES); i += EK_LANES)
+
+EK_INLINE vf load_lanes(const float *from, int32_t count) {
+    return count == EK_LANES ? load(from) : load_part(from, count);
 }
 
-// What one row of the norm is quantized from lies here: widths beyond it take their own turn in blocks.
-EK_INLINE void norm_row(float *row, const ek_norm *norm, char *copy, ek_range *range, const ek_precision precision) {
-    const int32_t width = norm->width, whole = width / EK_LANES * EK_LANES, rest = width - whole;
-    const float *gamma = norm->gamma, *beta = norm->beta;
+// The first `count` lanes; in those behind them the first one's value.
+EK_INLINE vf first_lanes(vf value, int32_t count) {
+    if (count == EK_LANES) return value;
+    vf lanes = value[0];
+    memcpy(&lanes, &value, (size_t)count * sizeof(float));
+    return lanes;
+}
+
+EK_INLINE void store_lanes(float *to, vf value, int32_t count) {
+    if (count == EK_LANES) store(to, value);
+    else store_part(to, value, count);
+}
+
+EK_INLINE vh load_bf16_lanes(const uint16_t *from, int32_t count) {
+    return count == EK_LANES ? load_bf16(from) : load_bf16_part(from, count);
+}
+
+EK_INLINE void store_bf16_lanes(uint16_t *to, vh value, int32_t count) {
+    if (count == EK_LANES) store_bf16(to, value);
+    else store_bf16_part(to, value, count);
+}
+
+EK_INLINE void store_byte_lanes(uint8_t *to, vb value, int32_t count) {
+    if (count == EK_LANES) store_bytes(to, value);
+    else memcpy(to, &value, (size_t)count);
+}
+
+// Mean and 1 / sqrt(variance + epsilon).
+EK_INLINE void moments_of(const float *row, int32_t width, float epsilon, float *mean, float *inverse) {
     vf sums = 0, squares = 0;
-    for (int32_t i = 0; i < whole; i += EK_LANES) sums += load(row + i);
-    if (rest > 0) sums += load_part(row + whole, rest);
-    const float mean = sum_lanes(sums) / (float)width;
-    for (int32_t i = 0; i < whole; i += EK_LANES) {
-        const vf centred = load(row + i) - mean;
-        squares = fma_v(centred, centred, squares);
-    }
-    if (rest > 0) {
-        float centred[EK_LANES] = {0};
-        for (int32_t i = 0; i < rest; i++) centred[i] = row[whole + i] - mean;
-        squares = fma_v(load(centred), load(centred), squares);
-    }
-    const float inverse = 1.0f / sqrtf(sum_lanes(squares) / (float)width + norm->epsilon);
-    vf low = 0, high = 0;
-    if (precision == ek_i8) {
-        for (int32_t i = 0; i < whole; i += EK_LANES) {
-            const vf value = (load(row + i) - mean) * inverse * load(norm->quantized_gamma + i);
-            low = select_less(value, low, value, low);
-            high = select_less(high, value, value, high);
-        }
-        if (rest > 0) {
-            const vf value =
-                (load_part(row + whole, rest) - mean) * inverse * load_part(norm->quantized_gamma + whole, rest);
-            low = select_less(value, low, value, low);
-            high = select_less(high, value, value, high);
-        }
-        *range = range_of(-max_lanes(-low), max_lanes(high));
-        if (inverse != inverse || mean != mean) range->scale = inverse + mean;
-    }
-    const float step = precision == ek_i8 ? 1.0f / range->scale : 0.0f;
-    for (int32_t i = 0; i < whole; i += EK_LANES) {
-        const vf normal = (load(row + i) - mean) * inverse;
-        const vf value = fma_v(normal, load(gamma + i), load(beta + i));
-        store(row + i, value);
-        if (precision == ek_bf16) store_bf16((uint16_t *)copy + i, narrow(value));
-        if (precision == ek_i8) {
-            store_bytes((uint8_t *)copy + i, quantize_v(normal * load(norm->quantized_gamma + i), step, range->zero));
+    EK_WALK(width) sums += load_lanes(row + i, count);
+    *mean = sum_lanes(sums) / (float)width;
+    EK_WALK(width) {
+        const vf centred = load_lanes(row + i, count) - *mean;
+        if (count == EK_LANES) {
+            squares = fma_v(centred, centred, squares);
+        } else {
+            vf part = 0;
+            memcpy(&part, &centred, (size_t)count * sizeof(float));
+            squares = fma_v(part, part, squares);
         }
     }
-    if (rest > 0) {
-        const vf normal = (load_part(row + whole, rest) - mean) * inverse;
-        const vf value = fma_v(normal, load_part(gamma + whole, rest), load_part(beta + whole, rest));
-        store_part(row + whole, value, rest);
-        if (precision == ek_bf16) store_bf16_part((uint16_t *)copy + whole, narrow(value), rest);
-        if (precision == ek_i8) {
-            const vb bytes =
-                quantize_v(normal * load_part(norm->quantized_gamma + whole, rest), step, range->zero);
-            memcpy(copy + whole, &bytes, (size_t)rest);
-        }
+    *inverse = 1.0f / sqrtf(sum_lanes(squares) / (float)width + epsilon);
+}
+
+// The quantized copy of a row that is not normalised yet.
+EK_INLINE void quantize_normal(const float *row, const ek_norm *norm, float mean, float inverse, uint8_t *bytes,
+                               uint16_t *tail, ek_range *range) {
+    const float *gamma = norm->quantized_gamma, *beta = norm->quantized_beta;
+    vf low = INFINITY, high = -INFINITY, poison = 0;
+    EK_WALK(norm->width) {
+        const vf normal = (load_lanes(row + i, count) - mean) * inverse;
+        const vf value = first_lanes(fma_v(normal, load_lanes(gamma + i, count), load_lanes(beta + i, count)), count);
+        low = select_less(value, low, value, low);
+        high = select_less(high, value, value, high);
+        poison += poison_v(value);
+    }
+    *range = range_of(low, high, poison);
+    const float step = 1.0f / range->scale;
+    EK_WALK(norm->width) {
+        const vf value = fma_v((load_lanes(row + i, count) - mean) * inverse, load_lanes(gamma + i, count),
+                               load_lanes(beta + i, count));
+        store_byte_lanes(bytes + i, quantize_v(value, step, range->low), count);
+    }
+    for (int32_t t = 0; t < norm->tail_count; t++) {
+        const int32_t column = norm->tail_columns[t];
+        const vf value = (row[column] - mean) * inverse * norm->gamma[column] + norm->tail_beta[t];
+        store_bf16_part(tail + t, narrow(value), 1);
     }
 }
 
-EK_TARGET static void layer_norm(float *rows, int64_t stride, const ek_norm *norm, void *copy, int64_t copy_stride,
-                                 ek_range *ranges, ek_precision precision, int32_t row_count) {
+EK_TARGET static void layer_norm(float *rows, int64_t stride, const ek_norm *norm, const ek_copy *copy,
+                                 int32_t row_count) {
+    const int32_t width = norm->width;
     for (int32_t r = 0; r < row_count; r++) {
-        float *row = (float *)((char *)rows + r * stride);
-        char *to = copy ? (char *)copy + r * copy_stride : 0;
-        if (!copy || precision == ek_f32) norm_row(row, norm, to, 0, ek_f32);
-        else if (precision == ek_bf16) norm_row(row, norm, to, 0, ek_bf16);
-        else norm_row(row, norm, to, ranges + r, ek_i8);
+        float *row = (float *)((char *)rows + r * stride), mean, inverse;
+        moments_of(row, width, norm->epsilon, &mean, &inverse);
+        char *to = copy ? (char *)copy->rows + r * copy->stride : 0;
+        if (copy && copy->precision == ek_i8) {
+            uint16_t *tail = copy->tail ? (uint16_t *)((char *)copy->tail + r * copy->tail_stride) : 0;
+            quantize_normal(row, norm, mean, inverse, (uint8_t *)to, tail, copy->ranges + r);
+        }
+        const int is_narrow = copy && copy->precision == ek_bf16;
+        EK_WALK(width) {
+            const vf value = fma_v((load_lanes(row + i, count) - mean) * inverse, load_lanes(norm->gamma + i, count),
+                                   load_lanes(norm->beta + i, count));
+            store_lanes(row + i, value, count);
+            if (is_narrow) store_bf16_lanes((uint16_t *)to + i, narrow(value), count);
+        }
     }
-}
-
-// A row of bfloat16 as floats, multiplied by its factors: whole vectors, then the rest.
-EK_INLINE vf scaled_v(const uint16_t *in, const float *factors, int32_t i) {
-    const vf value = widen(load_bf16(in + i));
-    return factors ? value * load(factors + i) : value;
-}
-
-EK_INLINE vf scaled_part(const uint16_t *in, const float *factors, int32_t i, int32_t count) {
-    const vf value = widen(load_bf16_part(in + i, count));
-    return factors ? value * load_part(factors + i, count) : value;
 }
 
 EK_TARGET static void quantize_bf16(uint8_t *out, int64_t out_stride, ek_range *ranges, const uint16_t *in,
-                                    int64_t in_stride, const float *factors, int32_t row_count, int32_t width) {
-    const int32_t whole = width / EK_LANES * EK_LANES, rest = width - whole;
+                                    int64_t in_stride, int32_t row_count, int32_t width) {
     for (int32_t r = 0; r < row_count; r++) {
         const uint16_t *row = (const uint16_t *)((const char *)in + r * in_stride);
         uint8_t *bytes = out + r * out_stride;
-        vf low = 0, high = 0, nan = 0;
-        for (int32_t i = 0; i < whole; i += EK_LANES) {
-            const vf value = scaled_v(row, factors, i);
+        vf low = INFINITY, high = -INFINITY, poison = 0;
+        EK_WALK(width) {
+            const vf value = first_lanes(widen(load_bf16_lanes(row + i, count)), count);
             low = select_less(value, low, value, low);
             high = select_less(high, value, value, high);
-            nan += value * 0.0f;
+            poison += poison_v(value);
         }
-        if (rest > 0) {
-            const vf value = scaled_part(row, factors, whole, rest);
-            low = select_less(value, low, value, low);
-            high = select_less(high, value, value, high);
-            nan += value * 0.0f;
-        }
-        ek_range range = range_of(-max_lanes(-low), max_lanes(high));
-        const float poison = sum_lanes(nan);
-        if (poison != poison) range.scale = poison;
-        ranges[r] = range;
-        const float inverse = 1.0f / range.scale;
-        for (int32_t i = 0; i < whole; i += EK_LANES) {
-            store_bytes(bytes + i, quantize_v(scaled_v(row, factors, i), inverse, range.zero));
-        }
-        if (rest > 0) {
-            const vb value = quantize_v(scaled_part(row, factors, whole, rest), inverse, range.zero);
-            memcpy(bytes + whole, &value, (size_t)rest);
+        ranges[r] = range_of(low, high, poison);
+        const float step = 1.0f / ranges[r].scale;
+        EK_WALK(width) {
+            store_byte_lanes(bytes + i, quantize_v(widen(load_bf16_lanes(row + i, count)), step, ranges[r].low), count);
         }
     }
 }

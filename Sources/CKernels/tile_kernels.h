@@ -113,3 +113,33 @@ EK_INLINE int32_t tile_count(int32_t row_count) { return (row_count + EK_TILE_RO
 EK_INLINE int32_t tile_start(int32_t tile, int32_t row_count) {
     return (int32_t)((int64_t)tile * row_count / tile_count(row_count));
 }
+
+// Sums stand in as many registers as the tile has, and depend on themselves alone.
+EK_INLINE int64_t spin_in(const ek_precision precision, int64_t step_count) {
+    volatile int32_t source = 0;  // zeros, which no processor multiplies faster
+    const vi row = (vi)source, columns = (vi)source;
+    vf sums[EK_TILE_ROWS][EK_TILE_VECTORS];
+    EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+        EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) sums[i][j] = 0;
+    }
+    for (int64_t s = 0; s < step_count; s++) {
+        EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+            EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
+                sums[i][j] = multiply_step(sums[i][j], row, columns, precision);
+            }
+        }
+    }
+    EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+        EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) source = ((vi)sums[i][j])[0];
+    }
+    const int64_t values = precision == ek_f32 ? 1 : precision == ek_bf16 ? 2 : 4;
+    return step_count * EK_TILE_ROWS * EK_PANEL * values * 2;
+}
+
+EK_TARGET static int64_t spin(ek_precision precision, int64_t step_count) {
+    switch (precision) {
+    case ek_f32: return spin_in(ek_f32, step_count);
+    case ek_bf16: return spin_in(ek_bf16, step_count);
+    case ek_i8: return spin_in(ek_i8, step_count);
+    }
+}

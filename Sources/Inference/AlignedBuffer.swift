@@ -50,6 +50,12 @@ struct AlignedBuffer: ~Copyable, @unchecked Sendable {
         precondition(contains(offset..<offset + count * MemoryLayout<Float>.stride))
         return (base + offset).assumingMemoryBound(to: Float.self)
     }
+
+    /// - Precondition: `count` integers stand behind `offset`, which is in bytes.
+    func integers(at offset: Int, count: Int) -> UnsafeMutablePointer<Int32> {
+        precondition(contains(offset..<offset + count * MemoryLayout<Int32>.stride))
+        return (base + offset).assumingMemoryBound(to: Int32.self)
+    }
 }
 
 /// Rows of one buffer, `stride` bytes apart, every one at a multiple of 64.
@@ -81,6 +87,12 @@ struct Rows {
     /// Bytes between rows.
     let stride: Int
     let capacity: Int
+
+    /// The same rows without their first bytes.
+    func columns(from offset: Int) -> Rows {
+        precondition(offset <= stride)
+        return Rows(base: base + offset, stride: stride, capacity: capacity)
+    }
 
     func pointer(toRow row: Int) -> UnsafeMutableRawPointer {
         precondition(row >= 0 && row <= capacity)

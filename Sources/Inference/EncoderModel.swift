@@ -26,11 +26,12 @@ package final class EncoderModel: Sendable {
     ///
     /// - Parameters:
     ///   - precision: any that there is, fast on this processor or not.
+    ///   - calibration: what int8 needs; nil for the others.
     ///   - sibling: the same folder's model in another precision, whose embedding tables this one then shares.
     /// - Precondition: this processor has the instructions.
     package init(
         directory: String, precision: Precision = .fp32, instructionSet: InstructionSet,
-        sharing sibling: EncoderModel? = nil
+        calibration: Calibration? = nil, sharing sibling: EncoderModel? = nil
     ) throws(ModelError) {
         guard let kernels = Kernels(instructionSet) else {
             preconditionFailure("this processor lacks \(instructionSet.rawValue)")
@@ -43,7 +44,7 @@ package final class EncoderModel: Sendable {
         self.precision = precision
         weights = try EncoderWeights(
             directory: directory, configuration: configuration, kernels: kernels, precision: precision,
-            tables: sibling?.weights.tables)
+            calibration: calibration, tables: sibling?.weights.tables)
         pooling = modules.pooling
         normalizes = modules.normalizes
         includesPrompt = modules.includesPrompt

@@ -36,19 +36,20 @@ struct EncoderWeights: ~Copyable, Sendable {
     /// - Parameter tables: those of the same folder in another precision; else they are read as well.
     init(
         directory: String, configuration: EncoderConfiguration, kernels: Kernels, precision: Precision,
-        tables: EmbeddingTables?
+        calibration: Calibration?, tables: EmbeddingTables?
     ) throws(ModelError) {
         let file = try WeightFile(directory: directory, configuration: configuration)
         // Before any memory is taken: neither a hostile configuration nor a file with other things in it decides alone.
         try file.check()
         let ownTables: EmbeddingTables
         if let tables { ownTables = tables } else { ownTables = try file.tables() }
-        var packer = WeightPacker(configuration: configuration, kernels: kernels, precision: precision)
+        var packer = WeightPacker(
+            configuration: configuration, kernels: kernels, precision: precision, calibration: calibration)
         let embeddingNorm = try packer.norm("embeddings.LayerNorm", of: file)
         var layers: [Layer] = []
         var inputNorm = embeddingNorm
         for index in 0..<configuration.layerCount {
-            let layer = try packer.layer("encoder.layer.\(index)", of: file, inputNorm: inputNorm)
+            let layer = try packer.layer(index, of: file, inputNorm: inputNorm)
             inputNorm = layer.outputNorm
             layers.append(layer)
         }

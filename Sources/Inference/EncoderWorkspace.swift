@@ -16,6 +16,8 @@ package final class EncoderWorkspace {
     private(set) var intermediate: Matrix
     /// (rows, intermediate) bytes, for an int8 output layer.
     private(set) var quantized: Matrix
+    /// (rows, hidden / 48), bfloat16: what a norm leaves for an int8 layer's tail.
+    private(set) var tail: Matrix
     /// One a row.
     private(set) var ranges: AlignedBuffer
     private(set) var attentionScratch: AlignedBuffer
@@ -32,6 +34,8 @@ package final class EncoderWorkspace {
         context = Matrix(rowByteCount: (model.hiddenSize + 1) * stored)
         intermediate = Matrix(rowByteCount: outputs(layer?.intermediate, stored))
         quantized = Matrix(rowByteCount: precision == .int8 ? model.intermediateSize + 3 : 0)
+        tail = Matrix(
+            rowByteCount: precision == .int8 ? 2 * Quantization.tailCount(of: model.hiddenSize) : 0)
         ranges = AlignedBuffer(byteCount: 0)
         attentionScratch = AlignedBuffer(byteCount: 0)
     }
@@ -39,7 +43,7 @@ package final class EncoderWorkspace {
     /// Bytes of all buffers.
     package var byteCount: Int {
         hidden.byteCount + input.byteCount + qkv.byteCount + context.byteCount + intermediate.byteCount
-            + quantized.byteCount + ranges.byteCount + attentionScratch.byteCount
+            + quantized.byteCount + tail.byteCount + ranges.byteCount + attentionScratch.byteCount
     }
 
     /// Makes room for a pass of `rowCount` rows in sequences of up to `width` rows.
@@ -52,6 +56,7 @@ package final class EncoderWorkspace {
         context.reserve(rowCount: rows)
         intermediate.reserve(rowCount: rows)
         quantized.reserve(rowCount: rows)
+        tail.reserve(rowCount: rows)
         let rangeByteCount = rows * MemoryLayout<QuantizedRange>.stride
         if model.precision == .int8, ranges.byteCount < rangeByteCount {
             ranges = AlignedBuffer(byteCount: rangeByteCount)
@@ -62,5 +67,14 @@ package final class EncoderWorkspace {
 
     var rangePointer: UnsafeMutablePointer<QuantizedRange> {
         ranges.base.assumingMemoryBound(to: QuantizedRange.self)
+    }
+
+    /// Where a dense layer finds what a norm left.
+    func normed(for precision: Precision) -> LayerInput {
+        switch precision {
+        case .fp32: LayerInput(rows: hidden.rows)
+        case .bf16: LayerInput(rows: input.rows)
+        case .int8: LayerInput(rows: input.rows, ranges: rangePointer, tail: tail.rows)
+        }
     }
 }

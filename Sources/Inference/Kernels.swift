@@ -4,6 +4,7 @@ import Embeddings
 /// One dense layer's place in the weights, packed for one instruction set. Offsets are bytes in the arena.
 struct DenseLayer {
     let precision: Precision
+    /// Those of the tail left out.
     let inputs: Int
     let outputs: Int
     /// Four-byte steps of an input row.
@@ -15,17 +16,34 @@ struct DenseLayer {
     /// int8: each output's scale, and scale · sum of its weights.
     let scales: Int
     let sums: Int
+    /// int8: inputs that stay in bfloat16, and their panels.
+    let tailCount: Int
+    let tailStepCount: Int
+    let tailPanels: Int
 
     var columnCount: Int { panelCount * panelWidth }
     var panelByteCount: Int { stepCount * columnCount * 4 }
+    var tailByteCount: Int { tailStepCount * columnCount * 4 }
 }
 
 /// A layer norm's place in the weights, in bytes.
 struct Norm {
     let gamma: Int
     let beta: Int
-    /// What takes gamma's place in the copy that an int8 layer reads; 0 where none does.
+    /// What takes the place of both in the copy that an int8 layer reads.
     let quantizedGamma: Int
+    let quantizedBeta: Int
+    /// Columns (Int32) that go to the layer's tail, with what takes beta's place there.
+    let tailCount: Int
+    let tailColumns: Int
+    let tailBeta: Int
+}
+
+/// What a dense layer reads: rows in its precision; for int8 each row's range, and its tail.
+struct LayerInput {
+    let rows: Rows
+    var ranges: UnsafeMutablePointer<ek_range>?
+    var tail: Rows?
 }
 
 /// What becomes of a dense layer's product.
@@ -73,26 +91,26 @@ struct Kernels: @unchecked Sendable {
 
     /// Some panels' columns of rows `0..<rowCount` of `out`, from all columns of `input`.
     func apply(
-        _ layer: DenseLayer, of arena: borrowing AlignedBuffer, panels: Range<Int>, to input: Rows,
-        ranges: UnsafePointer<ek_range>?, into out: Rows, _ epilogue: Epilogue, isNarrow: Bool, rowCount: Int
+        _ layer: DenseLayer, of arena: borrowing AlignedBuffer, panels: Range<Int>, to input: LayerInput,
+        into out: Rows, _ epilogue: Epilogue, isNarrow: Bool, rowCount: Int
     ) {
         let rows = (rowCount + rowMultiple - 1) / rowMultiple * rowMultiple
-        precondition(rows <= input.capacity && rowCount <= out.capacity && layer.stepCount * 4 <= input.stride)
+        precondition(rows <= input.rows.capacity && rowCount <= out.capacity)
+        precondition(layer.stepCount * 4 <= input.rows.stride)
         precondition(layer.columnCount * (isNarrow ? 2 : 4) <= out.stride)
         precondition(panels.lowerBound >= 0 && panels.upperBound <= layer.panelCount)
-        precondition(layer.precision != .int8 || ranges != nil)
-        let count = layer.columnCount
-        var dense = ek_dense(
-            precision: layer.precision.kernelPrecision, step_count: Int32(layer.stepCount),
-            panel_count: Int32(layer.panelCount),
-            panels: arena.floats(at: layer.panels, count: layer.panelByteCount / 4),
-            bias: arena.floats(at: layer.bias, count: count),
-            scales: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.scales, count: count)) : nil,
-            sums: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.sums, count: count)) : nil)
+        precondition(layer.precision != .int8 || input.ranges != nil)
+        if let tail = input.tail {
+            precondition(rowCount <= tail.capacity && layer.tailStepCount * 4 <= tail.stride)
+        } else {
+            precondition(layer.tailCount == 0)
+        }
+        var dense = Self.dense(layer, of: arena)
         var operands = ek_dense_rows(
-            in: input.base, in_stride: Int64(input.stride), ranges: ranges, out: out.base,
-            out_stride: Int64(out.stride), residual: nil, epilogue: isNarrow ? ek_store_bf16 : ek_store_f32,
-            activation: ek_relu)
+            in: input.rows.base, in_stride: Int64(input.rows.stride), ranges: input.ranges.map { UnsafePointer($0) },
+            tail: input.tail.map { UnsafeRawPointer($0.base) }, tail_stride: Int64(input.tail?.stride ?? 0),
+            out: out.base, out_stride: Int64(out.stride), residual: nil,
+            epilogue: isNarrow ? ek_store_bf16 : ek_store_f32, activation: ek_relu)
         switch epilogue {
         case .store: break
         case .add:
@@ -106,39 +124,61 @@ struct Kernels: @unchecked Sendable {
         table.pointee.dense(&dense, &operands, Int32(rowCount), Int32(panels.lowerBound), Int32(panels.count))
     }
 
-    /// In place over some rows; a copy in the precision that the next layer reads, unless that is float32.
-    func layerNorm(
-        _ norm: Norm, of arena: borrowing AlignedBuffer, epsilon: Float, width: Int, _ rows: Rows, range: Range<Int>,
-        copy: Rows?, ranges: UnsafeMutablePointer<ek_range>?, precision: Precision
-    ) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= rows.capacity && width * 4 <= rows.stride)
-        var parameters = ek_norm(
-            gamma: arena.floats(at: norm.gamma, count: width), beta: arena.floats(at: norm.beta, count: width),
-            quantized_gamma: precision == .int8
-                ? UnsafePointer(arena.floats(at: norm.quantizedGamma, count: width)) : nil,
-            epsilon: epsilon, width: Int32(width))
-        let to = copy.flatMap { copy -> UnsafeMutableRawPointer? in
-            precondition(range.upperBound <= copy.capacity && width * precision.inputValueByteCount <= copy.stride)
-            return precision == .fp32 ? nil : copy.pointer(toRow: range.lowerBound)
-        }
-        precondition(to == nil || precision != .int8 || ranges != nil)
-        table.pointee.layer_norm(
-            rows.pointer(toRow: range.lowerBound).assumingMemoryBound(to: Float.self), Int64(rows.stride), &parameters,
-            to, Int64(copy?.stride ?? 0), ranges.map { $0 + range.lowerBound }, precision.kernelPrecision,
-            Int32(range.count))
+    private static func dense(_ layer: DenseLayer, of arena: borrowing AlignedBuffer) -> ek_dense {
+        let count = layer.columnCount
+        let isQuantized = layer.precision == .int8
+        return ek_dense(
+            precision: layer.precision.kernelPrecision, step_count: Int32(layer.stepCount),
+            panel_count: Int32(layer.panelCount),
+            panels: arena.floats(at: layer.panels, count: layer.panelByteCount / 4),
+            bias: arena.floats(at: layer.bias, count: count),
+            scales: isQuantized ? UnsafePointer(arena.floats(at: layer.scales, count: count)) : nil,
+            sums: isQuantized ? UnsafePointer(arena.floats(at: layer.sums, count: count)) : nil,
+            tail_panels: layer.tailCount > 0
+                ? UnsafeRawPointer(arena.floats(at: layer.tailPanels, count: layer.tailByteCount / 4)) : nil,
+            tail_step_count: Int32(layer.tailStepCount))
     }
 
-    /// Bytes of some rows of bfloat16, each with its range; columns multiplied by their factors first.
+    /// In place over some rows; for a next layer that does not read float32, what it reads goes to `copy`.
+    func layerNorm(
+        _ norm: Norm, of arena: borrowing AlignedBuffer, epsilon: Float, width: Int, _ rows: Rows, range: Range<Int>,
+        copy: LayerInput?, precision: Precision
+    ) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows.capacity && width * 4 <= rows.stride)
+        let isQuantized = precision == .int8
+        var parameters = ek_norm(
+            gamma: arena.floats(at: norm.gamma, count: width), beta: arena.floats(at: norm.beta, count: width),
+            quantized_gamma: isQuantized ? UnsafePointer(arena.floats(at: norm.quantizedGamma, count: width)) : nil,
+            quantized_beta: isQuantized ? UnsafePointer(arena.floats(at: norm.quantizedBeta, count: width)) : nil,
+            tail_columns: isQuantized
+                ? UnsafePointer(arena.integers(at: norm.tailColumns, count: norm.tailCount)) : nil,
+            tail_beta: isQuantized ? UnsafePointer(arena.floats(at: norm.tailBeta, count: norm.tailCount)) : nil,
+            tail_count: isQuantized ? Int32(norm.tailCount) : 0, epsilon: epsilon, width: Int32(width))
+        let target = rows.pointer(toRow: range.lowerBound).assumingMemoryBound(to: Float.self)
+        guard let copy, precision != .fp32 else {
+            return table.pointee.layer_norm(target, Int64(rows.stride), &parameters, nil, Int32(range.count))
+        }
+        precondition(
+            range.upperBound <= copy.rows.capacity && width * precision.inputValueByteCount <= copy.rows.stride)
+        precondition(!isQuantized || copy.ranges != nil && (norm.tailCount == 0 || copy.tail != nil))
+        var out = ek_copy(
+            precision: precision.kernelPrecision, rows: copy.rows.pointer(toRow: range.lowerBound),
+            stride: Int64(copy.rows.stride), ranges: copy.ranges.map { $0 + range.lowerBound },
+            tail: copy.tail.map { $0.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt16.self) },
+            tail_stride: Int64(copy.tail?.stride ?? 0))
+        table.pointee.layer_norm(target, Int64(rows.stride), &parameters, &out, Int32(range.count))
+    }
+
+    /// Bytes of the first `width` columns of some rows of bfloat16, each row with its range.
     func quantize(
-        _ input: Rows, range: Range<Int>, width: Int, factors: UnsafePointer<Float>?, into out: Rows,
-        ranges: UnsafeMutablePointer<ek_range>
+        _ input: Rows, range: Range<Int>, width: Int, into out: Rows, ranges: UnsafeMutablePointer<ek_range>
     ) {
         precondition(range.lowerBound >= 0 && range.upperBound <= min(input.capacity, out.capacity))
         precondition(width * 2 <= input.stride && width <= out.stride)
         table.pointee.quantize_bf16(
             out.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt8.self), Int64(out.stride),
             ranges + range.lowerBound,
-            input.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt16.self), Int64(input.stride), factors,
+            input.pointer(toRow: range.lowerBound).assumingMemoryBound(to: UInt16.self), Int64(input.stride),
             Int32(range.count), Int32(width))
     }
 
@@ -188,21 +228,18 @@ struct Kernels: @unchecked Sendable {
         ek_normalize_f32(base, Int32(vector.count))
     }
 
-    /// Packs some outputs of a layer: weights, (outputs, inputs), as the file has them.
+    /// Packs a layer's weights, (outputs, inputs), and those of its tail, (outputs, tail).
     func pack(
-        _ weights: UnsafePointer<Float>, outputCount: Int, firstOutput: Int, of layer: DenseLayer,
+        _ weights: UnsafePointer<Float>, tail: UnsafePointer<Float>?, of layer: DenseLayer,
         into arena: borrowing AlignedBuffer
     ) {
-        precondition(firstOutput >= 0 && firstOutput + outputCount <= layer.columnCount)
-        let count = layer.columnCount
-        var dense = ek_dense(
-            precision: layer.precision.kernelPrecision, step_count: Int32(layer.stepCount),
-            panel_count: Int32(layer.panelCount),
-            panels: arena.floats(at: layer.panels, count: layer.panelByteCount / 4),
-            bias: arena.floats(at: layer.bias, count: count),
-            scales: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.scales, count: count)) : nil,
-            sums: layer.precision == .int8 ? UnsafePointer(arena.floats(at: layer.sums, count: count)) : nil)
-        ek_pack(table, &dense, weights, Int32(layer.inputs), Int32(outputCount), Int32(firstOutput))
+        var dense = Self.dense(layer, of: arena)
+        ek_pack(table, &dense, weights, Int32(layer.inputs), Int32(layer.outputs))
+        guard let tail, let panels = dense.tail_panels else { return }
+        dense.precision = ek_bf16
+        dense.panels = panels
+        dense.step_count = Int32(layer.tailStepCount)
+        ek_pack(table, &dense, tail, Int32(layer.tailCount), Int32(layer.outputs))
     }
 
     /// Copies elements of a type to floats; the bytes may stand at any alignment.
@@ -214,6 +251,11 @@ struct Kernels: @unchecked Sendable {
         case .f16: ek_widen_f16(out, source, count)
         case .bf16: ek_widen_bf16(out, source, count)
         }
+    }
+
+    /// Multiplies and adds in registers alone; answers the operations, a multiplication and an addition being two.
+    func spin(_ precision: Precision, stepCount: Int) -> Int {
+        Int(table.pointee.spin(precision.kernelPrecision, Int64(stepCount)))
     }
 
     /// Lets denormal numbers count as zero on this thread while the body runs.

@@ -25,25 +25,30 @@ struct Pass {
     private var configuration: EncoderConfiguration { model.configuration }
     /// Of what stands between the dense layers.
     private var isNarrow: Bool { model.precision != .fp32 }
-    /// Where a dense layer finds what a norm left.
-    private var normed: Rows { model.precision == .fp32 ? workspace.hidden.rows : workspace.input.rows }
+    private var normed: LayerInput { workspace.normed(for: model.precision) }
+
+    /// What may look at a layer's input: which of the layers, which of its inputs.
+    typealias Observer = (Int, WritableKeyPath<Calibration.Layer, Calibration.Columns>, Rows) -> Void
 
     /// Takes the rows through all layers; they end in the workspace's `hidden`.
-    func walk(_ crew: inout Crew) {
+    func walk(_ crew: inout Crew, observer: Observer? = nil) {
         embed(&crew)
         let layers = model.weights.layers
         for (index, layer) in layers.enumerated() {
+            observer?(index, \.qkv, normed.rows)
             // hidden = norm(hidden + projection of what attention mixed)
             apply(layer.qkv, to: normed, into: workspace.qkv.rows, .store, &crew)
             attend(&crew)
             let mixed = readable(workspace.context.rows, by: layer.attentionOutput, workspace.input.rows, &crew)
             apply(layer.attentionOutput, to: mixed, into: workspace.hidden.rows, .add, &crew)
             norm(layer.attentionNorm, for: layer.intermediate, &crew)
+            observer?(index, \.intermediate, normed.rows)
             // hidden = norm(hidden + output(activation(intermediate(hidden))))
             apply(
                 layer.intermediate, to: normed, into: workspace.intermediate.rows, .activate(configuration.activation),
                 &crew)
             let inner = readable(workspace.intermediate.rows, by: layer.output, workspace.quantized.rows, &crew)
+            observer?(index, \.output, inner.rows)
             apply(layer.output, to: inner, into: workspace.hidden.rows, .add, &crew)
             norm(layer.outputNorm, for: index + 1 < layers.count ? layers[index + 1].qkv : nil, &crew)
         }
@@ -72,18 +77,16 @@ struct Pass {
         return row
     }
 
-    private func apply(_ layer: DenseLayer, to input: Rows, into out: Rows, _ epilogue: Epilogue, _ crew: inout Crew) {
+    private func apply(
+        _ layer: DenseLayer, to input: LayerInput, into out: Rows, _ epilogue: Epilogue, _ crew: inout Crew
+    ) {
         var isNarrow = isNarrow
         if case .add = epilogue { isNarrow = false }
         crew.divide(layer.panelCount) { panels in
             kernels.apply(
-                layer, of: model.weights.arena, panels: panels, to: input, ranges: ranges(for: layer.precision),
-                into: out, epilogue, isNarrow: isNarrow, rowCount: rowCount)
+                layer, of: model.weights.arena, panels: panels, to: input, into: out, epilogue, isNarrow: isNarrow,
+                rowCount: rowCount)
         }
-    }
-
-    private func ranges(for precision: Precision) -> UnsafeMutablePointer<QuantizedRange>? {
-        precision == .int8 ? workspace.rangePointer : nil
     }
 
     private func attend(_ crew: inout Crew) {
@@ -101,14 +104,16 @@ struct Pass {
         }
     }
 
-    /// Rows of what stands between the layers, as a layer reads them: an int8 layer's are quantized into `bytes`.
-    private func readable(_ rows: Rows, by layer: DenseLayer, _ bytes: Rows, _ crew: inout Crew) -> Rows {
-        guard layer.precision == .int8 else { return rows }
+    /// Rows of what stands between the layers, as a layer reads them: an int8 layer's are quantized into `bytes`, but for
+    /// the last columns, which are its tail.
+    private func readable(_ rows: Rows, by layer: DenseLayer, _ bytes: Rows, _ crew: inout Crew) -> LayerInput {
+        guard layer.precision == .int8 else { return LayerInput(rows: rows) }
         crew.divide(rowCount) { range in
             kernels.quantize(
-                rows, range: range, width: layer.inputs, factors: nil, into: bytes, ranges: workspace.rangePointer)
+                rows, range: range, width: layer.inputs, into: bytes, ranges: workspace.rangePointer)
         }
-        return bytes
+        let tail = layer.tailCount > 0 ? rows.columns(from: 2 * layer.inputs) : nil
+        return LayerInput(rows: bytes, ranges: workspace.rangePointer, tail: tail)
     }
 
     /// Normalises `hidden`, and leaves what the next layer reads.
@@ -117,8 +122,7 @@ struct Pass {
         crew.divide(rowCount) { range in
             kernels.layerNorm(
                 norm, of: model.weights.arena, epsilon: configuration.layerNormEpsilon, width: model.hiddenSize,
-                workspace.hidden.rows, range: range, copy: precision == .fp32 ? nil : workspace.input.rows,
-                ranges: ranges(for: precision), precision: precision)
+                workspace.hidden.rows, range: range, copy: next == nil ? nil : normed, precision: precision)
         }
     }
 

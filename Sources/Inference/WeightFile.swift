@@ -73,6 +73,20 @@ struct WeightFile: ~Copyable {
         return buffer
     }
 
+    func array(_ name: String, _ shape: [Int]) throws(ModelError) -> [Float] {
+        let (tensor, type) = try find(name, shape)
+        let count = shape.reduce(1, *)
+        var values: [Float] = []
+        try file.withBytes(of: tensor) { bytes throws(ModelError) in
+            values = [Float](unsafeUninitializedCapacity: count) { target, initialized in
+                guard let base = target.baseAddress else { return }
+                Kernels.widen(bytes, as: type, into: base)
+                initialized = count
+            }
+        }
+        return values
+    }
+
     /// - Precondition: there is room for all values of `shape` behind `target`.
     func read(_ name: String, _ shape: [Int], into target: UnsafeMutablePointer<Float>) throws(ModelError) {
         let (tensor, type) = try find(name, shape)

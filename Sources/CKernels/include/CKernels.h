@@ -41,10 +41,10 @@ typedef enum ek_epilogue {
     ek_activate_bf16 = 4,
 } ek_epilogue;
 
-// A quantized row: value = scale · (byte - zero). zero is a whole number.
+// A quantized row: value = low + scale · byte.
 typedef struct ek_range {
     float scale;
-    float zero;
+    float low;
 } ek_range;
 
 // A dense layer, packed for one table of kernels by ek_pack.
@@ -60,6 +60,9 @@ typedef struct ek_dense {
     const float *bias;
     const float *_Nullable scales;
     const float *_Nullable sums;
+    // i8: further inputs, in bfloat16, packed like a bf16 layer's; their values among the quantized ones have no weight.
+    const void *_Nullable tail_panels;
+    int32_t tail_step_count;
 } ek_dense;
 
 // What a dense layer works on. Strides are bytes between rows. Rows of `in` and `out` reach to the end of the last step
@@ -69,6 +72,9 @@ typedef struct ek_dense_rows {
     int64_t in_stride;
     // i8: one a row.
     const ek_range *_Nullable ranges;
+    // i8 with a tail: its inputs.
+    const void *_Nullable tail;
+    int64_t tail_stride;
     void *out;
     int64_t out_stride;
     // ek_add_f32: strided as `out`, and may be it.
@@ -81,11 +87,28 @@ typedef struct ek_dense_rows {
 typedef struct ek_norm {
     const float *gamma;
     const float *beta;
-    // i8: what takes gamma's place, beta being left out, in the copy that is quantized.
+    // i8: what takes gamma's and beta's place in the copy that is quantized.
     const float *_Nullable quantized_gamma;
+    const float *_Nullable quantized_beta;
+    // i8: columns whose values, tail_beta in beta's place, go to the tail in bfloat16.
+    const int32_t *_Nullable tail_columns;
+    const float *_Nullable tail_beta;
+    int32_t tail_count;
     float epsilon;
     int32_t width;
 } ek_norm;
+
+// Rows as a dense layer of the precision, bf16 or i8, reads them. Strides are bytes.
+typedef struct ek_copy {
+    ek_precision precision;
+    void *rows;
+    int64_t stride;
+    // i8: one a row.
+    ek_range *_Nullable ranges;
+    // i8, if the norm has a tail.
+    uint16_t *_Nullable tail;
+    int64_t tail_stride;
+} ek_copy;
 
 // One sequence. Rows of q, k and v are `stride` bytes apart, of one row a head's values stand side by side, the heads one
 // after the other. q is multiplied already by log2(e)/√head_size.
@@ -118,17 +141,19 @@ typedef struct ek_kernels {
     // Panels first_panel..<first_panel + panel_count of the layer over rows 0..<row_count.
     void (*dense)(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
                   int32_t panel_count);
-    // rows: float, in place, strides in bytes. copy, unless null: the result in `precision` (bf16 or i8), with a range
-    // each for i8.
-    void (*layer_norm)(float *rows, int64_t stride, const ek_norm *norm, void *_Nullable copy, int64_t copy_stride,
-                       ek_range *_Nullable ranges, ek_precision precision, int32_t row_count);
-    // Quantizes rows of bfloat16, column i multiplied by factors[i] first unless factors is null.
+    // rows: float, in place, strides in bytes. copy, unless null, is what a dense layer of `precision` reads.
+    void (*layer_norm)(float *rows, int64_t stride, const ek_norm *norm, const ek_copy *_Nullable copy,
+                       int32_t row_count);
+    // Quantizes rows of bfloat16.
     void (*quantize_bf16)(uint8_t *out, int64_t out_stride, ek_range *ranges, const uint16_t *in, int64_t in_stride,
-                          const float *_Nullable factors, int32_t row_count, int32_t width);
+                          int32_t row_count, int32_t width);
     // scores: (row_count, stride), of which the first `count` ≥ 1 columns count; in place to 2^(x - row maximum), row
     // sums to sums: (row_count). A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
     // the next multiple of 16 are scratch; stride covers them.
     void (*softmax)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
+    // Multiplies and adds in registers alone, step_count times in every one that the register tile sums in; answers the
+    // operations, a multiplication and an addition being two. What the processor does at best, to measure the rest by.
+    int64_t (*spin)(ek_precision precision, int64_t step_count);
     // Heads first_head..<first_head + head_count. scratch: ek_attention_scratch_size bytes, 64-byte aligned.
     void (*attention)(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count);
 } ek_kernels;
@@ -155,11 +180,9 @@ int64_t ek_attention_scratch_size(int32_t key_count, int32_t head_size);
 // Four-byte steps of a row of `inputs` values, and panels of `outputs` columns.
 int32_t ek_step_count(ek_precision precision, int32_t inputs);
 int32_t ek_panel_count(const ek_kernels *kernels, int32_t outputs);
-// Packs weights: (outputs, inputs), as PyTorch stores them, into panels first_panel and on of `to`, whose memory is all
-// there and zeroed; outputs is a multiple of the panel width unless these are the last. Weights are rounded to nearest,
-// ties to even.
-void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs,
-             int32_t first_output);
+// Packs weights: (outputs, inputs), as PyTorch stores them, into the panels of `to`, and for i8 its scales and sums. Their
+// memory is all there and zeroed. Weights are rounded to nearest, ties to even; for i8 an output's greatest is 127.
+void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs);
 
 // out: rows of `stride` bytes: row i = words[ids[i]] + positions[i]. words: (vocabulary, width), positions: (≥ count, width).
 void ek_embed_f32(float *restrict out, int64_t stride, const float *restrict words, const float *restrict positions,
