@@ -10,10 +10,14 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Times one warm pass over a file of texts: tokenize, batch, encode, pool.",
-        discussion: "Without --layout both layouts run, packed first; the figures at the top level are packed's.")
+        discussion: """
+            Without --layout both layouts run, packed first; the figures at the top level are packed's.
+            With --sweep-batch or --sweep-length it times the encoder alone, on passes of those sizes, in one layout.
+            """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var batching: BatchingOptions
+    @OptionGroup var sweep: SweepOptions
 
     @Option(help: "NDJSON lines {\"id\",\"text\"}, or one text a line; blank lines count as texts.")
     var input: String
@@ -24,10 +28,24 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "One JSON object on the last line of standard output.")
     var json = false
 
+    func validate() throws {
+        guard sweep.isAsked else { return }
+        if output != nil {
+            throw ValidationError("--output takes the vectors of a whole file, which a sweep does not make")
+        }
+        if let option = batching.firstOfScheduler {
+            throw ValidationError("\(option) belongs to the scheduler, which a sweep goes without")
+        }
+    }
+
     func run() async throws {
         var reader = try TextReader(path: input, blankLines: .keep)
         let texts = try reader.rest().map(\.text)
         guard !texts.isEmpty else { throw CommandFailure.failed("the input '\(input)' holds no text") }
+        guard !sweep.isAsked else {
+            return try await Sweep(options: sweep, layout: batching.layout ?? .packed, isJSON: json)
+                .run(texts, model: model)
+        }
         let layouts = batching.layout.map { [$0] } ?? [.packed, .padded]
         var passes: [Pass] = []
         for layout in layouts {
@@ -50,7 +68,12 @@ struct BenchCommand: AsyncParsableCommand {
         let seconds: Double
         let textCount: Int
         let statistics: PassStatistics
+        /// Multiplications and additions of the dense layers and of attention, without padding.
+        let operationCount: Double
+        /// What bare loops of multiply-adds reached on as many threads, a second.
+        let peakOperationsPerSecond: Double
 
+        var shareOfPeak: Double { operationCount / seconds / peakOperationsPerSecond }
         var textsPerSecond: Double { Double(textCount) / seconds }
         var tokensPerSecond: Double { Double(statistics.realTokenCount) / seconds }
         var sequencesPerPass: Double { Double(textCount) / Double(max(1, statistics.passCount)) }
@@ -59,7 +82,9 @@ struct BenchCommand: AsyncParsableCommand {
             """
             \(layout.rawValue): \(textCount) texts, \(statistics.realTokenCount) tokens in \(Self.decimal(seconds, 2)) s: \
             \(Self.decimal(textsPerSecond, 1)) texts/s, \(Self.decimal(tokensPerSecond, 0)) tokens/s, padding ratio \
-            \(Self.decimal(statistics.paddingRatio, 3)), \(Self.decimal(sequencesPerPass, 1)) sequences a pass
+            \(Self.decimal(statistics.paddingRatio, 3)), \(Self.decimal(sequencesPerPass, 1)) sequences a pass, \
+            \(Self.decimal(100 * shareOfPeak, 1)) % of the measured peak of \
+            \(Self.decimal(peakOperationsPerSecond / 1e9, 1)) Gop/s
             """
         }
 
@@ -77,6 +102,9 @@ struct BenchCommand: AsyncParsableCommand {
                 "computed_tokens": .number(JSONNumber(statistics.computedTokenCount)),
                 "passes": .number(JSONNumber(statistics.passCount)),
                 "sequences_per_pass": .number(JSONNumber(sequencesPerPass)),
+                "operations": .number(JSONNumber(operationCount)),
+                "peak_operations_per_second": .number(JSONNumber(peakOperationsPerSecond)),
+                "share_of_peak": .number(JSONNumber(shareOfPeak)),
             ])
         }
     }
@@ -84,6 +112,8 @@ struct BenchCommand: AsyncParsableCommand {
     private static func time(
         _ texts: [String], layout: BatchLayout, engine: Engine
     ) async throws -> (Pass, [Embedding]) {
+        // The clock of a shared machine wanders: the peak is measured on both sides of the pass, and the higher counts.
+        let peakBefore = engine.measuredPeak()
         let warmUp = EmbeddingRequest(inputs: texts.prefix(64).map { .text($0) }, lane: .bulk)
         _ = try await engine.embedder.embed(warmUp)
         let before = engine.statistics
@@ -92,7 +122,11 @@ struct BenchCommand: AsyncParsableCommand {
         let embeddings = try await engine.embedder.embed(request)
         let seconds = Double(seconds: ContinuousClock.now - start)
         let statistics = engine.statistics - before
-        return (Pass(layout: layout, seconds: seconds, textCount: texts.count, statistics: statistics), embeddings)
+        let pass = Pass(
+            layout: layout, seconds: seconds, textCount: texts.count, statistics: statistics,
+            operationCount: engine.encoder.operationCount(lengths: embeddings.map(\.tokenCount)),
+            peakOperationsPerSecond: max(peakBefore, engine.measuredPeak()))
+        return (pass, embeddings)
     }
 
     private static func write(_ embeddings: [Embedding], to path: String) throws(CommandFailure) {
@@ -107,5 +141,12 @@ struct BenchCommand: AsyncParsableCommand {
         for pass in passes { layouts[pass.layout.rawValue] = .object(pass.json) }
         report["layouts"] = .object(layouts)
         return .object(report)
+    }
+}
+
+extension Engine {
+    /// Operations a second of bare multiply-add loops in the engine's precision on as many threads as it has.
+    fileprivate func measuredPeak() -> Double {
+        MachinePeak.measure(precision: encoder.precision, threads: threadCount, seconds: Sweep.peakSeconds)
     }
 }

@@ -57,6 +57,15 @@ struct BatchingOptions: ParsableArguments {
         return configuration
     }
 
+    /// The first option, of those but --layout, that was given another value than its default.
+    var firstOfScheduler: String? {
+        let defaults = BatchingConfiguration()
+        if batching != .continuous { return "--batching \(batching.rawValue)" }
+        if maxBatchTokens != defaults.maximumBatchTokens { return "--max-batch-tokens" }
+        if maxNumSeqs != defaults.maximumBatchSequences { return "--max-num-seqs" }
+        return nil
+    }
+
     func with(layout: BatchLayout) -> BatchingOptions {
         var options = self
         options.layout = layout

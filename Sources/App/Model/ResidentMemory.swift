@@ -1,0 +1,26 @@
+import Foundation
+
+/// What the kernel says of this process's memory; nothing where it is not Linux's.
+package enum ResidentMemory {
+    /// The most that was resident since the start, or since `forgetPeak()`; nil where it is not told.
+    package static func peakByteCount() -> Int? {
+        // Where there is no such file there is nothing to tell.
+        peakByteCount(status: try? String(contentsOfFile: "/proc/self/status", encoding: .utf8))
+    }
+
+    /// `VmHWM:    123456 kB` of `/proc/self/status`.
+    package static func peakByteCount(status: String?) -> Int? {
+        let label = "VmHWM:"
+        guard let line = status?.split(separator: "\n").first(where: { $0.hasPrefix(label) }) else { return nil }
+        let fields = line.dropFirst(label.count).split { $0 == " " || $0 == "\t" }
+        guard fields.count == 2, fields[1] == "kB", let kibibytes = Int(fields[0]) else { return nil }
+        return kibibytes * 1024
+    }
+
+    /// Lets the peak begin anew at what is resident now, where the kernel allows that.
+    package static func forgetPeak() {
+        guard let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") else { return }
+        file.writeOrLose("5")  // proc(5): resets the peak and nothing else
+        try? file.close()  // nothing was buffered
+    }
+}
