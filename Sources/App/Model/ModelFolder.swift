@@ -22,52 +22,44 @@ enum ModelFolder {
     }
 
     static func load(_ options: ModelOptions, servedNames: [String]) throws(CommandFailure) -> Contents {
-        try check(options.model)
-        let encoder: EncoderModel
-        do {
-            let instructionSet = try InstructionSet.chosen()
-            guard let precision = options.precision.precision(on: instructionSet) else {
-                throw CommandFailure.failed(
-                    "--precision \(options.precision.rawValue) needs instructions that this processor lacks "
-                        + "(it has \(instructionSet.rawValue)); use auto or fp32")
-            }
-            encoder = try EncoderModel(
-                directory: options.model, precision: precision, instructionSet: instructionSet)
-        } catch let failure as CommandFailure {
-            throw failure
-        } catch {
-            throw .failed("the model of '\(options.model)' cannot be used: \(error)")
-        }
+        try load(directory: options.model, precision: options.precision, servedNames: servedNames)
+    }
+
+    static func load(
+        directory: String, precision: PrecisionChoice, servedNames: [String]
+    ) throws(CommandFailure) -> Contents {
+        try check(directory)
+        let encoder = try encoder(in: directory, precision: precision)
         let tokenizer: TextTokenizer
         do {
-            tokenizer = try TextTokenizer(directory: options.model, excludesPromptFromPooling: !encoder.includesPrompt)
+            tokenizer = try TextTokenizer(directory: directory, excludesPromptFromPooling: !encoder.includesPrompt)
         } catch {
-            throw .failed("the tokenizer of '\(options.model)' cannot be used: \(error)")
+            throw .failed("the tokenizer of '\(directory)' cannot be used: \(error)")
         }
         guard tokenizer.vocabularySize <= encoder.vocabularySize else {
             throw .failed(
-                "the tokenizer of '\(options.model)' gives ids up to \(tokenizer.vocabularySize - 1), "
+                "the tokenizer of '\(directory)' gives ids up to \(tokenizer.vocabularySize - 1), "
                     + "the model knows \(encoder.vocabularySize) (vocab_size)")
         }
         guard tokenizer.paddingID < encoder.vocabularySize else {
             throw .failed(
-                "the tokenizer of '\(options.model)' pads with the id \(tokenizer.paddingID), "
+                "the tokenizer of '\(directory)' pads with the id \(tokenizer.paddingID), "
                     + "the model knows \(encoder.vocabularySize) (vocab_size)")
         }
-        let name = servedNames.first ?? folderName(options.model)
+        let name = servedNames.first ?? folderName(directory)
         let description = ModelDescription(
-            name: name, servedNames: servedNames + [folderName(options.model)],
+            name: name, servedNames: servedNames + [folderName(directory)],
             dimensions: encoder.dimensions,
             maximumSequenceLength: tokenizer.maximumSequenceLength, vocabularySize: encoder.vocabularySize,
             precision: encoder.precision,
-            fingerprint: try fingerprint(of: options.model, encoder: encoder, tokenizer: tokenizer))
+            fingerprint: try fingerprint(of: directory, encoder: encoder, tokenizer: tokenizer))
         return Contents(encoder: encoder, tokenizer: tokenizer, description: description)
     }
 
     private static func check(_ directory: String) throws(CommandFailure) {
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory), isDirectory.boolValue else {
-            throw .failed("--model '\(directory)' is not a folder; this version reads models from folders only")
+            throw .failed("the model '\(directory)' is not a folder; this version reads models from folders only")
         }
     }
 
