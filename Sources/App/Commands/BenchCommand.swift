@@ -47,7 +47,7 @@ struct BenchCommand: AsyncParsableCommand {
                 .run(texts, model: model)
         }
         let layouts = batching.layout.map { [$0] } ?? [.packed, .padded]
-        var passes: [Pass] = []
+        var passes: [BenchPass] = []
         for layout in layouts {
             let engine = try Engine(model: model, batching: batching.with(layout: layout))
             let (pass, embeddings) = try await Self.time(texts, layout: layout, engine: engine)
@@ -56,62 +56,15 @@ struct BenchCommand: AsyncParsableCommand {
             await engine.close()
         }
         if json {
-            print(Self.report(passes).serialized)
+            print(report(passes).serialized)
         } else {
             for pass in passes { print(pass.summary) }
         }
     }
 
-    /// What one timed pass measured.
-    struct Pass {
-        let layout: BatchLayout
-        let seconds: Double
-        let textCount: Int
-        let statistics: PassStatistics
-        /// Multiplications and additions of the dense layers and of attention, without padding.
-        let operationCount: Double
-        /// What bare loops of multiply-adds reached on as many threads, a second.
-        let peakOperationsPerSecond: Double
-
-        var shareOfPeak: Double { operationCount / seconds / peakOperationsPerSecond }
-        var textsPerSecond: Double { Double(textCount) / seconds }
-        var tokensPerSecond: Double { Double(statistics.realTokenCount) / seconds }
-        var sequencesPerPass: Double { Double(textCount) / Double(max(1, statistics.passCount)) }
-
-        var summary: String {
-            """
-            \(layout.rawValue): \(textCount) texts, \(statistics.realTokenCount) tokens in \(Self.decimal(seconds, 2)) s: \
-            \(Self.decimal(textsPerSecond, 1)) texts/s, \(Self.decimal(tokensPerSecond, 0)) tokens/s, padding ratio \
-            \(Self.decimal(statistics.paddingRatio, 3)), \(Self.decimal(sequencesPerPass, 1)) sequences a pass, \
-            \(Self.decimal(100 * shareOfPeak, 1)) % of the measured peak of \
-            \(Self.decimal(peakOperationsPerSecond / 1e9, 1)) Gop/s
-            """
-        }
-
-        private static func decimal(_ value: Double, _ places: Int) -> String {
-            String(format: "%.\(places)f", value)
-        }
-
-        var json: JSONObject {
-            JSONObject([
-                "layout": .string(layout.rawValue), "seconds": .number(JSONNumber(seconds)),
-                "texts": .number(JSONNumber(textCount)), "tokens": .number(JSONNumber(statistics.realTokenCount)),
-                "texts_per_second": .number(JSONNumber(textsPerSecond)),
-                "tokens_per_second": .number(JSONNumber(tokensPerSecond)),
-                "padding_ratio": .number(JSONNumber(statistics.paddingRatio)),
-                "computed_tokens": .number(JSONNumber(statistics.computedTokenCount)),
-                "passes": .number(JSONNumber(statistics.passCount)),
-                "sequences_per_pass": .number(JSONNumber(sequencesPerPass)),
-                "operations": .number(JSONNumber(operationCount)),
-                "peak_operations_per_second": .number(JSONNumber(peakOperationsPerSecond)),
-                "share_of_peak": .number(JSONNumber(shareOfPeak)),
-            ])
-        }
-    }
-
     private static func time(
         _ texts: [String], layout: BatchLayout, engine: Engine
-    ) async throws -> (Pass, [Embedding]) {
+    ) async throws -> (BenchPass, [Embedding]) {
         // The clock of a shared machine wanders: the peak is measured on both sides of the pass, and the higher counts.
         let peakBefore = engine.measuredPeak()
         let warmUp = EmbeddingRequest(inputs: texts.prefix(64).map { .text($0) }, lane: .bulk)
@@ -122,8 +75,8 @@ struct BenchCommand: AsyncParsableCommand {
         let embeddings = try await engine.embedder.embed(request)
         let seconds = Double(seconds: ContinuousClock.now - start)
         let statistics = engine.statistics - before
-        let pass = Pass(
-            layout: layout, seconds: seconds, textCount: texts.count, statistics: statistics,
+        let pass = BenchPass(
+            layout: layout.rawValue, seconds: seconds, textCount: texts.count, statistics: statistics,
             operationCount: engine.encoder.operationCount(lengths: embeddings.map(\.tokenCount)),
             peakOperationsPerSecond: max(peakBefore, engine.measuredPeak()))
         return (pass, embeddings)
@@ -135,10 +88,11 @@ struct BenchCommand: AsyncParsableCommand {
         try file.flush()
     }
 
-    private static func report(_ passes: [Pass]) -> JSONValue {
+    private func report(_ passes: [BenchPass]) -> JSONValue {
         var report = passes.first?.json ?? JSONObject()
+        report["precision"] = .string(model.precision.resolved.rawValue)
         var layouts = JSONObject()
-        for pass in passes { layouts[pass.layout.rawValue] = .object(pass.json) }
+        for pass in passes { layouts[pass.layout] = .object(pass.json) }
         report["layouts"] = .object(layouts)
         return .object(report)
     }

@@ -1,9 +1,11 @@
 /// What the compute threads have done so far, as the metrics counted it.
-struct PassStatistics: Sendable {
-    var passCount = 0
-    var realTokenCount = 0
-    var rectangleTokenCount = 0
-    var computedTokenCount = 0
+package struct PassStatistics: Sendable {
+    package var passCount = 0
+    package var realTokenCount = 0
+    package var rectangleTokenCount = 0
+    package var computedTokenCount = 0
+
+    package init() {}
 
     init(_ registry: PrometheusRegistry) {
         let tokens = { (kind: String) in
