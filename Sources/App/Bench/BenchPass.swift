@@ -4,6 +4,7 @@ package import JSON
 /// What one timed pass over a file measured.
 package struct BenchPass: Sendable {
     package let layout: String
+    package let precision: String
     package let seconds: Double
     package let textCount: Int
     package let statistics: PassStatistics
@@ -13,10 +14,11 @@ package struct BenchPass: Sendable {
     package let peakOperationsPerSecond: Double
 
     package init(
-        layout: String, seconds: Double, textCount: Int, statistics: PassStatistics, operationCount: Double,
-        peakOperationsPerSecond: Double
+        layout: String, precision: String, seconds: Double, textCount: Int, statistics: PassStatistics,
+        operationCount: Double, peakOperationsPerSecond: Double
     ) {
         self.layout = layout
+        self.precision = precision
         self.seconds = seconds
         self.textCount = textCount
         self.statistics = statistics
@@ -32,7 +34,7 @@ package struct BenchPass: Sendable {
     /// For people; one line.
     package var summary: String {
         """
-        \(layout): \(textCount) texts, \(statistics.realTokenCount) tokens in \(Self.decimal(seconds, 2)) s: \
+        \(precision), \(layout): \(textCount) texts, \(statistics.realTokenCount) tokens in \(Self.decimal(seconds, 2)) s: \
         \(Self.decimal(textsPerSecond, 1)) texts/s, \(Self.decimal(tokensPerSecond, 0)) tokens/s, padding ratio \
         \(Self.decimal(statistics.paddingRatio, 3)), \(Self.decimal(sequencesPerPass, 1)) sequences a pass, \
         \(Self.decimal(100 * shareOfPeak, 1)) % of the measured peak of \
@@ -46,7 +48,7 @@ package struct BenchPass: Sendable {
 
     package var json: JSONObject {
         JSONObject([
-            "layout": .string(layout), "seconds": .number(JSONNumber(seconds)),
+            "precision": .string(precision), "layout": .string(layout), "seconds": .number(JSONNumber(seconds)),
             "texts": .number(JSONNumber(textCount)), "tokens": .number(JSONNumber(statistics.realTokenCount)),
             "texts_per_second": .number(JSONNumber(textsPerSecond)),
             "tokens_per_second": .number(JSONNumber(tokensPerSecond)),

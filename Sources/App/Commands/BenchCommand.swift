@@ -56,7 +56,7 @@ struct BenchCommand: AsyncParsableCommand {
             await engine.close()
         }
         if json {
-            print(report(passes).serialized)
+            print(Self.report(passes).serialized)
         } else {
             for pass in passes { print(pass.summary) }
         }
@@ -76,7 +76,8 @@ struct BenchCommand: AsyncParsableCommand {
         let seconds = Double(seconds: ContinuousClock.now - start)
         let statistics = engine.statistics - before
         let pass = BenchPass(
-            layout: layout.rawValue, seconds: seconds, textCount: texts.count, statistics: statistics,
+            layout: layout.rawValue, precision: engine.encoder.precision.rawValue, seconds: seconds,
+            textCount: texts.count, statistics: statistics,
             operationCount: engine.encoder.operationCount(lengths: embeddings.map(\.tokenCount)),
             peakOperationsPerSecond: max(peakBefore, engine.measuredPeak()))
         return (pass, embeddings)
@@ -88,9 +89,8 @@ struct BenchCommand: AsyncParsableCommand {
         try file.flush()
     }
 
-    private func report(_ passes: [BenchPass]) -> JSONValue {
+    private static func report(_ passes: [BenchPass]) -> JSONValue {
         var report = passes.first?.json ?? JSONObject()
-        report["precision"] = .string(model.precision.resolved.rawValue)
         var layouts = JSONObject()
         for pass in passes { layouts[pass.layout] = .object(pass.json) }
         report["layouts"] = .object(layouts)

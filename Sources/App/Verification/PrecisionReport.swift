@@ -4,8 +4,8 @@ package import JSON
 /// How far the vectors of a precision are from those of plain float32, over the same texts.
 package struct PrecisionReport: Sendable, Equatable {
     package let precision: Precision
-    package let textCount: Int
-    /// Between a text's two vectors. Not a number where a vector is zero or holds a value that is not finite.
+    /// Between the two vectors of each text. Not a number where one is zero or holds a value that is not finite.
+    package let cosines: [Double]
     package let leastCosine: Double
     package let meanCosine: Double
     /// The text with the least cosine, by its place.
@@ -25,7 +25,7 @@ package struct PrecisionReport: Sendable, Equatable {
         // A cosine that is no number is worse than any that is.
         let worst = cosines.indices.min { Self.isWorse(cosines[$0], than: cosines[$1]) } ?? 0
         self.precision = precision
-        textCount = reference.count
+        self.cosines = cosines
         leastCosine = cosines[worst]
         worstText = worst
         meanCosine = cosines.reduce(0, +) / Double(cosines.count)
@@ -35,6 +35,8 @@ package struct PrecisionReport: Sendable, Equatable {
         }
         neighbourOverlap = overlaps.reduce(0, +) / Double(overlaps.count)
     }
+
+    package var textCount: Int { cosines.count }
 
     /// Whether the line is held.
     package var holds: Bool { leastCosine >= line.leastCosine && meanCosine >= line.meanCosine }
@@ -55,7 +57,7 @@ package struct PrecisionReport: Sendable, Equatable {
             "precision": .string(precision.rawValue), "texts": .number(JSONNumber(textCount)),
             "cosine_min": number(leastCosine), "cosine_mean": number(meanCosine),
             "worst_text": .number(JSONNumber(worstText)), "neighbour_overlap": number(neighbourOverlap),
-            "neighbours": .number(JSONNumber(Self.neighbourCount)),
+            "neighbours": .number(JSONNumber(Self.neighbourCount)), "cosines": .array(cosines.map(number)),
             "line": ["cosine_min": number(line.leastCosine), "cosine_mean": number(line.meanCosine)],
             "holds": .bool(holds),
         ])

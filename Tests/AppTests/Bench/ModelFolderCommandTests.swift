@@ -43,6 +43,8 @@ struct ModelFolderCommandTests {
 
     @Test func aModelIsToldOfAndHoldsItsLines() async throws {
         try await Self.run(["model", "info", Self.model, "--json"])
-        try await Self.run(["model", "verify", Self.model, "--json"])
+        for precision in ["fp32", "auto"] {
+            try await Self.run(["model", "verify", Self.model, "--precision", precision, "--json"])
+        }
     }
 }

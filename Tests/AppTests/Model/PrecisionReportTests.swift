@@ -87,6 +87,7 @@ struct PrecisionReportTests {
         let object = try #require(try JSONValue(parsing: JSONValue.object(report.json).serialized).object)
         #expect(object["precision"] == "int8" && object["texts"] == 12 && object["holds"] == true)
         #expect(object["line"] == ["cosine_min": 0.998, "cosine_mean": 0.9993])
+        #expect(object["cosines"]?.array?.count == 12)
         #expect(object["neighbour_overlap"] == 1.0 && object["neighbours"] == 5)
     }
 }

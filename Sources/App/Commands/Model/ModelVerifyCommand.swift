@@ -6,7 +6,8 @@ import JSON
 struct ModelVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Compares a model's vectors, in each precision, with independently computed float32 ones over built-in texts.",
+        abstract:
+            "Compares a model's vectors, in each precision, with independently computed float32 ones over built-in texts.",
         discussion: "Ends with exit code 1 where a precision is below its line.")
 
     @Argument(help: ArgumentHelp("Folder of the model.", valueName: "dir"))
