@@ -37,6 +37,19 @@ package struct SizeTiming: Sendable, Equatable {
             ? (passSeconds[middle - 1] + passSeconds[middle]) / 2 : passSeconds[middle]
     }
 
+    /// Both together, as if they had been one.
+    ///
+    /// - Precondition: of one size and as many threads.
+    package func joined(with other: SizeTiming) -> SizeTiming {
+        precondition(size == other.size && threadCount == other.threadCount)
+        let (own, others) = (passSeconds.reduce(0, +), other.passSeconds.reduce(0, +))
+        return SizeTiming(
+            size: size, threadCount: threadCount, passSeconds: passSeconds + other.passSeconds,
+            tokensPerSecond: (tokensPerSecond * own + other.tokensPerSecond * others) / (own + others),
+            scratchByteCount: max(scratchByteCount, other.scratchByteCount),
+            peakResidentByteCount: [peakResidentByteCount, other.peakResidentByteCount].compactMap(\.self).max())
+    }
+
     /// What one sequence of the batch sees: its tokens over the median pass.
     package var tokensPerSecondPerSequence: Double { Double(size.length) / latencySeconds }
 }
@@ -47,11 +60,10 @@ struct SizeTimer: Sendable {
     let encoder: EncoderModel
     let layout: BatchLayout
     let threadCount: Int
-    /// What each thread runs for; three passes at least.
+    /// What each thread runs for; one pass at least.
     let seconds: Double
     let paddingID: Int32
 
-    private static let leastPassCount = 3
     /// Of one thread; bounds the memory of the smallest passes' times.
     private static let mostPassCount = 1_000_000
 
@@ -105,8 +117,7 @@ struct SizeTimer: Sendable {
             let now = ContinuousClock.now
             timing.passSeconds.append(Double(seconds: now - last))
             last = now
-        } while timing.passSeconds.count < Self.leastPassCount
-            || last - start < .seconds(seconds) && timing.passSeconds.count < Self.mostPassCount
+        } while last - start < .seconds(seconds) && timing.passSeconds.count < Self.mostPassCount
         timing.scratchByteCount = workspace.byteCount
         return timing
     }

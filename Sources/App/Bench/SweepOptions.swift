@@ -15,7 +15,7 @@ struct SweepOptions: ParsableArguments {
         transform: { try SweepList($0, range: SweepSize.lengthRange) })
     var sweepLength: SweepList?
 
-    @Option(help: "Seconds that each size of a sweep is timed for, and at least three passes. Default: 1.")
+    @Option(help: "Seconds that each size of a sweep is timed for, in three rounds of one pass at least. Default: 1.")
     var sweepSeconds: Int?
 
     @Option(

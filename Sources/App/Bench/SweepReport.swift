@@ -56,18 +56,21 @@ package struct SweepReport: Sendable {
 
     // MARK: For people
 
-    package static let heading = Self.line([
+    /// A line of names, and one for each size.
+    package var table: String { ([Self.heading] + rows.map(line)).joined(separator: "\n") }
+
+    private static let heading = Self.line([
         "BATCH", "LENGTH", "TOKENS/S", "TOKENS/S/SEQ", "PASS MS", "SCRATCH MIB", "WITH WEIGHTS", "PEAK RSS", "OF PEAK",
     ])
 
-    package static func line(_ row: Row, setting: Setting) -> String {
+    private func line(_ row: Row) -> String {
         let timing = row.timing
-        return line([
-            "\(timing.size.batch)", "\(timing.size.length)", decimal(timing.tokensPerSecond, 0),
-            decimal(timing.tokensPerSecondPerSequence, 0), decimal(timing.latencySeconds * 1000, 3),
-            mebibytes(timing.scratchByteCount), mebibytes(timing.scratchByteCount + setting.weightByteCount),
-            timing.peakResidentByteCount.map(mebibytes) ?? "-",
-            setting.peakOperationsPerSecond.map { decimal(100 * row.shareOfPeak($0), 1) + " %" } ?? "-",
+        return Self.line([
+            "\(timing.size.batch)", "\(timing.size.length)", Self.decimal(timing.tokensPerSecond, 0),
+            Self.decimal(timing.tokensPerSecondPerSequence, 0), Self.decimal(timing.latencySeconds * 1000, 3),
+            Self.mebibytes(timing.scratchByteCount), Self.mebibytes(timing.scratchByteCount + setting.weightByteCount),
+            timing.peakResidentByteCount.map(Self.mebibytes) ?? "-",
+            setting.peakOperationsPerSecond.map { Self.decimal(100 * row.shareOfPeak($0), 1) + " %" } ?? "-",
         ])
     }
 

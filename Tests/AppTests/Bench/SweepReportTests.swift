@@ -35,12 +35,27 @@ struct SweepReportTests {
         #expect(abs(Self.row().shareOfPeak(1e9) - 0.5) < 1e-12)
     }
 
-    @Test func aRowTellsEverythingInColumns() {
-        let cells = SweepReport.line(Self.row(), setting: Self.setting()).split(separator: " ").map(String.init)
-        #expect(cells == ["4", "10", "4000", "500", "20.000", "1.0", "4.0", "64.0", "50.0", "%"])
-        let unknown = SweepReport.line(Self.row(resident: nil), setting: Self.setting(peak: nil))
-        #expect(unknown.split(separator: " ").suffix(2) == ["-", "-"])
-        #expect(SweepReport.heading.count == SweepReport.line(Self.row(), setting: Self.setting()).count)
+    @Test func theTableHasALineASize() {
+        func lines(_ row: SweepReport.Row, peak: Double?) -> [[String]] {
+            let lines = SweepReport(setting: Self.setting(peak: peak), rows: [row]).table.split(separator: "\n")
+            #expect(lines.count == 2 && lines[0].count == lines[1].count)
+            return lines.map { $0.split(separator: " ").map(String.init) }
+        }
+        let known = lines(Self.row(), peak: 1e9)
+        #expect(known[0].prefix(5) == ["BATCH", "LENGTH", "TOKENS/S", "TOKENS/S/SEQ", "PASS"])
+        #expect(known[1] == ["4", "10", "4000", "500", "20.000", "1.0", "4.0", "64.0", "50.0", "%"])
+        #expect(lines(Self.row(resident: nil), peak: nil)[1].suffix(2) == ["-", "-"])
+    }
+
+    @Test func roundsAreJoinedByTheTimeTheyTook() {
+        func timing(_ seconds: [Double], _ rate: Double, scratch: Int, resident: Int?) -> SizeTiming {
+            SizeTiming(
+                size: SweepSize(batch: 1, length: 8), threadCount: 1, passSeconds: seconds, tokensPerSecond: rate,
+                scratchByteCount: scratch, peakResidentByteCount: resident)
+        }
+        let joined = timing([3], 100, scratch: 7, resident: nil)
+            .joined(with: timing([0.25, 0.75], 500, scratch: 5, resident: 9))
+        #expect(joined == timing([0.25, 0.75, 3], 200, scratch: 7, resident: 9))
     }
 
     @Test func jsonHoldsTotalsAndEverySize() throws {
