@@ -51,6 +51,15 @@ struct MappedFile: ~Copyable {
         try body(UnsafeRawBufferPointer(start: address, count: byteCount))
     }
 
+    /// Lets the system take back the memory of some bytes; they are read again where they are asked for.
+    func forget(_ range: Range<Int>) {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let (lower, upper) = ((range.lowerBound + page - 1) / page * page, range.upperBound / page * page)
+        guard let address, lower < upper, upper <= byteCount else { return }
+        // Advice only.
+        _ = madvise(address + lower, upper - lower, MADV_DONTNEED)
+    }
+
     static func exists(directory: String, name: String) -> Bool {
         access("\(directory)/\(name)", F_OK) == 0
     }

@@ -39,6 +39,8 @@ struct SafetensorsFile: ~Copyable {
             let lower = dataOffset + tensor.range.lowerBound
             try body(UnsafeRawBufferPointer(rebasing: bytes[lower..<dataOffset + tensor.range.upperBound]))
         }
+        // Each is read once: what was copied need not stay beside its copy.
+        file.forget(dataOffset + tensor.range.lowerBound..<dataOffset + tensor.range.upperBound)
     }
 
     private static func header(

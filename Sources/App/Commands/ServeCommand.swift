@@ -46,10 +46,12 @@ struct ServeCommand: AsyncParsableCommand {
             model: model, batching: batching, servedNames: serving.servedModelName,
             admission: Admission(
                 maximumInputs: server.maxInputs, maximumQueuedTokens: serving.maxQueuedTokens))
+        if let warning = engine.warning { logger.warning("\(warning)") }
         logger.info(
             "Model loaded",
             metadata: [
-                "model": "\(engine.description.name)", "threads": "\(engine.threadCount)",
+                "model": "\(engine.description.name)", "precision": "\(engine.description.precision.rawValue)",
+                "threads": "\(engine.threadCount)",
                 "seconds": "\(Double(seconds: ContinuousClock.now - start))",
             ])
         let info = ServerInfo(engine: engine, storage: storage.kind)

@@ -33,6 +33,7 @@ struct WorkerCommand: AsyncParsableCommand {
             database, jobConnections: jobs.connectionCount, migrates: false, logger: logger)
         // Nobody but the runner uses it, and the segments in hand bound its queue.
         let engine = try Engine(model: model, batching: batching)
+        if let warning = engine.warning { logger.warning("\(warning)") }
         var services: [any Service] = [EngineService(engine: engine)]
         if let gate = storage.gate { services.append(gate) }
         services += try JobServices(

@@ -12,6 +12,8 @@ struct Engine: Sendable {
     let layout: BatchLayout
     let configuration: BatchingConfiguration
     let registry: PrometheusRegistry
+    /// Why the model is not computed as `auto` would have it, if it is not.
+    let warning: String?
     /// Tokens of a document's text as the encoder reads it, special tokens included, and whether its end is cut.
     let countTokens: @Sendable (String) -> (count: Int, isTruncated: Bool)
 
@@ -58,6 +60,7 @@ struct Engine: Sendable {
             return (tokens.ids.count, tokens.isTruncated)
         }
         self.encoder = encoder
+        warning = contents.warning
         self.allowance = allowance
         self.threadCount = threadCount
         self.layout = layout

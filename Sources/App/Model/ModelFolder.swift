@@ -10,6 +10,8 @@ enum ModelFolder {
         let encoder: EncoderModel
         let tokenizer: TextTokenizer
         let description: ModelDescription
+        /// Why `auto` did not choose the faster precision, if it did not although the processor has it.
+        let warning: String?
     }
 
     static func tokenizer(in directory: String) throws(CommandFailure) -> TextTokenizer {
@@ -29,7 +31,40 @@ enum ModelFolder {
         directory: String, precision: PrecisionChoice, servedNames: [String]
     ) throws(CommandFailure) -> Contents {
         try check(directory)
-        let encoder = try encoder(in: directory, precision: precision)
+        // Before the weights are read.
+        _ = try Self.precision(of: precision)
+        let exact = try exactEncoder(in: directory)
+        let tokenizer = try tokenizer(in: directory, for: exact)
+        let (encoder, warning) = try checkedEncoder(
+            in: directory, precision: precision, exact: exact, tokenizer: tokenizer)
+        let name = servedNames.first ?? folderName(directory)
+        let description = ModelDescription(
+            name: name, servedNames: servedNames + [folderName(directory)],
+            dimensions: encoder.dimensions,
+            maximumSequenceLength: tokenizer.maximumSequenceLength, vocabularySize: encoder.vocabularySize,
+            precision: encoder.precision,
+            fingerprint: try fingerprint(of: directory, encoder: encoder, tokenizer: tokenizer))
+        return Contents(encoder: encoder, tokenizer: tokenizer, description: description, warning: warning)
+    }
+
+    /// The encoder in the chosen precision, if it holds that precision's line on this model; where `auto` chose one that
+    /// does not, the exact encoder.
+    private static func checkedEncoder(
+        in directory: String, precision choice: PrecisionChoice, exact: EncoderModel, tokenizer: TextTokenizer
+    ) throws(CommandFailure) -> (EncoderModel, warning: String?) {
+        let precision = try precision(of: choice)
+        guard precision != .fp32 else { return (exact, nil) }
+        let encoder = try encoder(in: directory, precision: precision, sharing: exact, tokenizer: tokenizer)
+        let report = PrecisionCheck.atStart(encoder, exact: exact, tokenizer: tokenizer)
+        if report.holds { return (encoder, nil) }
+        let reason = "the model of '\(directory)' loses too much in \(report.summary)"
+        guard choice == .auto else { throw .failed("\(reason); use --precision fp32") }
+        return (exact, "\(reason); it is computed in fp32")
+    }
+
+    private static func tokenizer(
+        in directory: String, for encoder: EncoderModel
+    ) throws(CommandFailure) -> TextTokenizer {
         let tokenizer: TextTokenizer
         do {
             tokenizer = try TextTokenizer(directory: directory, excludesPromptFromPooling: !encoder.includesPrompt)
@@ -46,14 +81,7 @@ enum ModelFolder {
                 "the tokenizer of '\(directory)' pads with the id \(tokenizer.paddingID), "
                     + "the model knows \(encoder.vocabularySize) (vocab_size)")
         }
-        let name = servedNames.first ?? folderName(directory)
-        let description = ModelDescription(
-            name: name, servedNames: servedNames + [folderName(directory)],
-            dimensions: encoder.dimensions,
-            maximumSequenceLength: tokenizer.maximumSequenceLength, vocabularySize: encoder.vocabularySize,
-            precision: encoder.precision,
-            fingerprint: try fingerprint(of: directory, encoder: encoder, tokenizer: tokenizer))
-        return Contents(encoder: encoder, tokenizer: tokenizer, description: description)
+        return tokenizer
     }
 
     private static func check(_ directory: String) throws(CommandFailure) {

@@ -13,8 +13,11 @@ enum PrecisionCheck {
         let reference = vectors(sequences, encoder: plain, paddingID: contents.tokenizer.paddingID, batchSize: 1)
         var reports: [PrecisionReport] = []
         for precision in precisions {
-            let encoder = try ModelFolder.encoder(
-                in: directory, precision: PrecisionChoice(precision), sharing: plain)
+            let encoder =
+                precision == .fp32
+                ? contents.encoder
+                : try ModelFolder.encoder(
+                    in: directory, precision: precision, sharing: contents.encoder, tokenizer: contents.tokenizer)
             let candidate = vectors(
                 sequences, encoder: encoder, paddingID: contents.tokenizer.paddingID, batchSize: batchSize)
             reports.append(PrecisionReport(reference: reference, candidate: candidate, precision: precision))
@@ -22,6 +25,20 @@ enum PrecisionCheck {
         return reports
     }
 
+    /// Compares over so few of the texts that a start hardly takes longer.
+    static func atStart(
+        _ encoder: EncoderModel, exact: EncoderModel, tokenizer: TextTokenizer
+    ) -> PrecisionReport {
+        let short = VerificationTexts.all.map { tokenizer.encode($0) }.filter { $0.ids.count <= 32 }
+        let sequences = Array(short.prefix(startTextCount))
+        let (reference, candidate) = (
+            vectors(sequences, encoder: exact, paddingID: tokenizer.paddingID, batchSize: batchSize),
+            vectors(sequences, encoder: encoder, paddingID: tokenizer.paddingID, batchSize: batchSize)
+        )
+        return PrecisionReport(reference: reference, candidate: candidate, precision: encoder.precision)
+    }
+
+    private static let startTextCount = 24
     private static let batchSize = 8
 
     private static func vectors(

@@ -20,8 +20,11 @@ struct ModelInfoCommand: ParsableCommand {
         var info = ModelInfo(contents)
         // Memory is what an encoder takes as it stands, packing included, so each precision is read once.
         for precision in try ModelFolder.availablePrecisions() {
-            let encoder = try ModelFolder.encoder(
-                in: directory, precision: PrecisionChoice(precision), sharing: contents.encoder)
+            let encoder =
+                precision == .fp32
+                ? contents.encoder
+                : try ModelFolder.encoder(
+                    in: directory, precision: precision, sharing: contents.encoder, tokenizer: contents.tokenizer)
             info.weightByteCounts.append((precision, encoder.weightByteCount))
         }
         print(json ? JSONValue.object(info.json).serialized : info.text)
