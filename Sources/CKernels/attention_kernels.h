@@ -20,6 +20,8 @@ EK_INLINE void pack_keys(char *to, const char *rows, int64_t stride, int32_t key
         const int32_t count = key_count - k0 < EK_PANEL ? key_count - k0 : EK_PANEL;
         for (int32_t k = 0; k < count; k++) {
             const char *row = rows + (k0 + k) * stride;
+            // One by one: the compiler would scatter, which takes four times as long.
+            _Pragma("clang loop vectorize(disable) unroll_count(4)")
             for (int32_t s = 0; s < whole; s++) __builtin_memcpy(panel + (int64_t)s * EK_PANEL + k, row + 4 * s, 4);
             if (whole == step_count) continue;
             int32_t last = 0;
@@ -75,17 +77,9 @@ EK_INLINE void attend_block(const ek_attention *sequence, const attention_scratc
     const int32_t end = EK_ROUND_UP(key_count, EK_LANES);
     for (int32_t r = 0; r < row_count; r++) {
         float *row = scratch->scores + (int64_t)r * padded_keys;
-        softmax_row(row, scratch->sums + r, key_count, end);
-        if (precision == ek_f32) continue;
         uint16_t *narrowed = (uint16_t *)scratch->weights + (int64_t)r * padded_keys;
-        vf sum = 0;
-        for (int32_t k = 0; k < end; k += EK_LANES) {
-            // What is summed is what is multiplied.
-            const vh value = narrow(load(row + k));
-            store_bf16(narrowed + k, value);
-            sum += widen(value);
-        }
-        scratch->sums[r] = sum_lanes(sum);
+        if (precision == ek_f32) softmax_row(row, scratch->sums + r, key_count, end);
+        else softmax_row_bf16(narrowed, row, scratch->sums + r, key_count, end);
     }
     char *out = (char *)sequence->out + first_row * sequence->out_stride + (int64_t)head * size * width;
     for (int32_t c0 = 0; c0 < size; c0 += EK_PANEL) {

@@ -1,12 +1,24 @@
 // Dense layers: the register tile over packed panels, then what the next step reads.
 
+// What the columns of one vector are finished with.
+typedef struct column_terms {
+    vf bias, scales, sums;
+} column_terms;
+
+EK_INLINE column_terms load_terms(const ek_dense *layer, int64_t column, const ek_precision precision) {
+    column_terms terms = {.bias = load(layer->bias + column)};
+    if (precision == ek_i8) {
+        terms.scales = load(layer->scales + column);
+        terms.sums = load(layer->sums + column);
+    }
+    return terms;
+}
+
 // One vector of a product: integers to float where they are integers, and the bias.
-EK_INLINE vf biased_v(vf sum, const ek_dense *layer, const ek_range *range, int64_t column,
-                      const ek_precision precision) {
-    const vf bias = load(layer->bias + column);
-    if (precision != ek_i8) return sum + bias;
-    const vf product = __builtin_convertvector((vi)sum, vf) * load(layer->scales + column);
-    return fma_v(range->scale, product, fma_v(range->low, load(layer->sums + column), bias));
+EK_INLINE vf biased_v(vf sum, const column_terms *terms, ek_range range, const ek_precision precision) {
+    if (precision != ek_i8) return sum + terms->bias;
+    const vf product = __builtin_convertvector((vi)sum, vf) * terms->scales;
+    return fma_v(range.scale, product, fma_v(range.low, terms->sums, terms->bias));
 }
 
 // tile: (row_count, EK_PANEL), the products of one panel; tail, unless null, further ones, in float.
@@ -15,14 +27,19 @@ EK_INLINE void finish_rows(const ek_dense *layer, const ek_dense_rows *rows, con
                            const ek_epilogue epilogue, const ek_activation activation) {
     const int is_narrow = epilogue == ek_store_bf16 || epilogue == ek_activate_bf16;
     const int does_activate = epilogue == ek_activate_f32 || epilogue == ek_activate_bf16;
+    const int64_t first_column = (int64_t)panel * EK_PANEL;
+    column_terms terms[EK_TILE_VECTORS];
+    EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
+        terms[j] = load_terms(layer, first_column + j * EK_LANES, precision);
+    }
     for (int32_t i = 0; i < row_count; i++) {
         const int64_t row = first_row + i;
         char *out = (char *)rows->out + row * rows->out_stride;
         const char *residual = epilogue == ek_add_f32 ? (const char *)rows->residual + row * rows->out_stride : 0;
-        const ek_range *range = precision == ek_i8 ? rows->ranges + row : 0;
+        const ek_range range = precision == ek_i8 ? rows->ranges[row] : (ek_range){0, 0};
         EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
-            const int64_t column = (int64_t)panel * EK_PANEL + j * EK_LANES;
-            vf value = biased_v(load(tile + i * EK_PANEL + j * EK_LANES), layer, range, column, precision);
+            const int64_t column = first_column + j * EK_LANES;
+            vf value = biased_v(load(tile + i * EK_PANEL + j * EK_LANES), &terms[j], range, precision);
             if (precision == ek_i8 && tail) value += load(tail + i * EK_PANEL + j * EK_LANES);
             if (does_activate) value = activate_v(value, activation, is_narrow);
             if (epilogue == ek_add_f32) value += load((const float *)residual + column);

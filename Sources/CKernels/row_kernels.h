@@ -163,14 +163,28 @@ EK_TARGET static void quantize_bf16(uint8_t *out, int64_t out_stride, ek_range *
     }
 }
 
-EK_INLINE void softmax_row(float *row, float *sum, int32_t count, int32_t end) {
-    for (int32_t i = count; i < end; i++) row[i] = -INFINITY;
-    vf maxima = load(row), total = 0;
+// Makes the columns behind the last -infinity, and answers the greatest value.
+EK_INLINE float prepare_softmax(float *row, int32_t count, int32_t end) {
+    static const int32_t places[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if (count < end) {
+        // A whole vector: single values would have to reach memory before the loads behind could be served.
+        vi place;
+        __builtin_memcpy(&place, places, sizeof place);
+        float *last = row + end - EK_LANES;
+        const vi is_inside = place < count - (end - EK_LANES);
+        store(last, (vf)((is_inside & (vi)load(last)) | (~is_inside & (vi)(vf)-INFINITY)));
+    }
+    vf maxima = load(row);
     for (int32_t i = EK_LANES; i < end; i += EK_LANES) {
         const vf value = load(row + i);
         maxima = select_less(maxima, value, value, maxima);
     }
-    const float maximum = max_lanes(maxima);
+    return max_lanes(maxima);
+}
+
+EK_INLINE void softmax_row(float *row, float *sum, int32_t count, int32_t end) {
+    const float maximum = prepare_softmax(row, count, end);
+    vf total = 0;
     for (int32_t i = 0; i < end; i += EK_LANES) {
         // What lies below adds nothing beside the 1 of the maximum; NaN stays.
         vf x = load(row + i) - maximum;
@@ -178,6 +192,20 @@ EK_INLINE void softmax_row(float *row, float *sum, int32_t count, int32_t end) {
         const vf value = exp2_v(x);
         store(row + i, value);
         total += value;
+    }
+    *sum = sum_lanes(total);
+}
+
+// The same to bfloat16; what is summed is what is stored.
+EK_INLINE void softmax_row_bf16(uint16_t *out, float *row, float *sum, int32_t count, int32_t end) {
+    const float maximum = prepare_softmax(row, count, end);
+    vf total = 0;
+    for (int32_t i = 0; i < end; i += EK_LANES) {
+        vf x = load(row + i) - maximum;
+        x = select_less(x, -126.0f, -126.0f, x);
+        const vh value = narrow(exp2_short_v(x));
+        store_bf16(out + i, value);
+        total += widen(value);
     }
     *sum = sum_lanes(total);
 }

@@ -69,22 +69,32 @@ EK_INLINE vf select_less(vf left, vf right, vf a, vf b) {
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
+typedef float vf4 __attribute__((ext_vector_type(4)));
+typedef float vf8 __attribute__((ext_vector_type(8)));
+
+#if EK_LANES == 16
+#define EK_QUARTER(value, combine) combine##4(combine##8((value).lo, (value).hi).lo, combine##8((value).lo, (value).hi).hi)
+#elif EK_LANES == 8
+#define EK_QUARTER(value, combine) combine##4((value).lo, (value).hi)
+#else
+#define EK_QUARTER(value, combine) (value)
+#endif
+
+EK_INLINE vf8 add8(vf8 a, vf8 b) { return a + b; }
+EK_INLINE vf4 add4(vf4 a, vf4 b) { return a + b; }
+// A lane that is not a number loses.
+EK_INLINE vf8 max8(vf8 a, vf8 b) { return a > b ? a : b; }
+EK_INLINE vf4 max4(vf4 a, vf4 b) { return a > b ? a : b; }
+
 EK_INLINE float sum_lanes(vf value) {
-    float lanes[EK_LANES];
-    __builtin_memcpy(lanes, &value, sizeof value);
-    EK_UNROLL for (int width = EK_LANES / 2; width > 0; width /= 2) {
-        EK_UNROLL for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    }
-    return lanes[0];
+    const vf4 four = EK_QUARTER(value, add);
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 EK_INLINE float max_lanes(vf value) {
-    float lanes[EK_LANES];
-    __builtin_memcpy(lanes, &value, sizeof value);
-    EK_UNROLL for (int width = EK_LANES / 2; width > 0; width /= 2) {
-        EK_UNROLL for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-    }
-    return lanes[0];
+    const vf4 four = EK_QUARTER(value, max);
+    const float left = four[0] > four[2] ? four[0] : four[2], right = four[1] > four[3] ? four[1] : four[3];
+    return left > right ? left : right;
 }
 
 // 2^x for x in [-126, 127]; relative error 2e-8 before rounding (least squares over [-0.5, 0.5], reweighted to equal
@@ -99,6 +109,18 @@ EK_INLINE vf exp2_v(vf x) {
     p = fma_v(p, f, 2.40226469e-1f);
     p = fma_v(p, f, 6.93147206e-1f);
     p = fma_v(p, f, 1.0f);
+    return (vf)((vi)p + ((vi)shifted << 23));
+}
+
+// The same to 2.6e-6, for results that are rounded to bfloat16.
+EK_INLINE vf exp2_short_v(vf x) {
+    const vf shifted = x + 12582912.0f;
+    const vf f = x - (shifted - 12582912.0f);
+    vf p = 9.57004e-3f;
+    p = fma_v(p, f, 5.591772e-2f);
+    p = fma_v(p, f, 2.4024745e-1f);
+    p = fma_v(p, f, 6.9312183e-1f);
+    p = fma_v(p, f, 9.9999926e-1f);
     return (vf)((vi)p + ((vi)shifted << 23));
 }
 
