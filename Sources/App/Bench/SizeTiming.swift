@@ -37,7 +37,8 @@ package struct SizeTiming: Sendable, Equatable {
             ? (passSeconds[middle - 1] + passSeconds[middle]) / 2 : passSeconds[middle]
     }
 
-    /// Both together, as if they had been one.
+    /// Both together, as if they had been one. Of resident memory the lesser peak counts: what sizes before left behind
+    /// in the heap is not this one's.
     ///
     /// - Precondition: of one size and as many threads.
     package func joined(with other: SizeTiming) -> SizeTiming {
@@ -47,7 +48,7 @@ package struct SizeTiming: Sendable, Equatable {
             size: size, threadCount: threadCount, passSeconds: passSeconds + other.passSeconds,
             tokensPerSecond: (tokensPerSecond * own + other.tokensPerSecond * others) / (own + others),
             scratchByteCount: max(scratchByteCount, other.scratchByteCount),
-            peakResidentByteCount: [peakResidentByteCount, other.peakResidentByteCount].compactMap(\.self).max())
+            peakResidentByteCount: [peakResidentByteCount, other.peakResidentByteCount].compactMap(\.self).min())
     }
 
     /// What one sequence of the batch sees: its tokens over the median pass.

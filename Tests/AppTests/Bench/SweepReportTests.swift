@@ -56,6 +56,8 @@ struct SweepReportTests {
         let joined = timing([3], 100, scratch: 7, resident: nil)
             .joined(with: timing([0.25, 0.75], 500, scratch: 5, resident: 9))
         #expect(joined == timing([0.25, 0.75, 3], 200, scratch: 7, resident: 9))
+        let lesser = joined.joined(with: timing([4], 200, scratch: 7, resident: 8))
+        #expect(lesser == timing([0.25, 0.75, 3, 4], 200, scratch: 7, resident: 8))
     }
 
     @Test func jsonHoldsTotalsAndEverySize() throws {
