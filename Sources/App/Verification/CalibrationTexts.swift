@@ -1,7 +1,7 @@
 /// Texts over which an int8 model learns at start what its layers' inputs look like: of many kinds, 706 tokens in all as
 /// all-MiniLM-L6-v2 counts them. Written for this purpose; other texts than a precision is verified with.
-enum CalibrationTexts {
-    static let all: [String] = [
+package enum CalibrationTexts {
+    package static let all: [String] = [
         "The quick brown fox jumps over the lazy dog.",
         "What is the capital of Australia?",
         "How do I reset my password if I no longer have access to my email address?",

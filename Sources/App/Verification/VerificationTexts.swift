@@ -6,7 +6,7 @@ package enum VerificationTexts {
         "a",
         "Yes.",
         "OK",
-        "hello",
+        "a window",
         "bread",
         "sourdough starter",
         "What time is it?",

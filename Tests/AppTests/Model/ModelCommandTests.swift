@@ -60,6 +60,7 @@ struct ModelCommandTests {
 
     @Test func verificationTextsAreVaried() {
         let texts = VerificationTexts.all
+        #expect(Set(CalibrationTexts.all).isDisjoint(with: texts), "what shaped a precision cannot verify it")
         #expect(texts.count >= 64 && Set(texts).count == texts.count)
         #expect(texts.contains("") && texts.contains { $0.utf8.count > 800 })
         #expect(texts.filter { $0.utf8.contains { $0 >= 0x80 } }.count >= 16)
