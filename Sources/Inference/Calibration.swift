@@ -68,7 +68,7 @@ extension EncoderModel {
         for sequence in sequences {
             let batch = PaddedBatch([sequence])
             let pass = Pass(model: self, batch: batch, sequences: 0..<1, layout: .packed, workspace: workspace)
-            var crew = Crew()
+            var crew = Crew(workspace: workspace)
             Kernels.flushingDenormals {
                 pass.walk(&crew) { layer, columns, rows in
                     calibration.observe(columns, of: layer, rows, rowCount: sequence.ids.count)

@@ -5,15 +5,20 @@ extension EncoderModel {
     /// to hide the streaming of the weights.
     static let passRowCount = 192
 
-    /// One vector of `dimensions` values a sequence, in the batch's order. Synchronous, on the calling thread alone.
+    /// One vector of `dimensions` values a sequence, in the batch's order. Synchronous, on the calling thread.
     ///
-    /// The vector of a sequence has the same bits whatever its neighbours and the layout. A vector may hold values that
-    /// are not finite: the caller checks.
+    /// The vector of a sequence has the same bits whatever its neighbours, the layout and the gang. A vector may hold
+    /// values that are not finite: the caller checks.
     ///
+    /// - Parameter gang: where other threads may help; nil: the calling thread is alone.
     /// - Precondition: ids are in `0..<vocabularySize`, the width is at most `maximumPositionEmbeddings`.
-    package func encode(_ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace) -> [EmbeddingVector] {
+    package func encode(
+        _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil
+    ) -> [EmbeddingVector] {
         let values = [Float](unsafeUninitializedCapacity: batch.count * dimensions) { values, count in
-            encode(batch, layout: layout, workspace: workspace, into: UnsafeMutableBufferPointer(rebasing: values[...]))
+            encode(
+                batch, layout: layout, workspace: workspace, gang: gang,
+                into: UnsafeMutableBufferPointer(rebasing: values[...]))
             count = batch.count * dimensions
         }
         return (0..<batch.count).map { EmbeddingVector(Array(values[$0 * dimensions..<($0 + 1) * dimensions])) }
@@ -21,7 +26,7 @@ extension EncoderModel {
 
     /// The same into `vectors`: (count, dimensions). With a workspace that is large enough it allocates nothing.
     package func encode(
-        _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace,
+        _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
         into vectors: UnsafeMutableBufferPointer<Float>
     ) {
         precondition(batch.width <= maximumPositionEmbeddings && vectors.count >= batch.count * dimensions)
@@ -33,8 +38,12 @@ extension EncoderModel {
             while first < batch.count {
                 let end = passEnd(from: first, of: batch, layout)
                 let pass = Pass(model: self, batch: batch, sequences: first..<end, layout: layout, workspace: workspace)
-                var crew = Crew()
-                pass.walk(&crew)
+                if let gang {
+                    gang.lead(pass, workspace: workspace, isLast: end == batch.count)
+                } else {
+                    var crew = Crew(workspace: workspace)
+                    pass.walk(&crew)
+                }
                 pass.pool(into: vectors)
                 first = end
             }

@@ -65,16 +65,32 @@ package final class EncoderWorkspace {
         if attentionScratch.byteCount < scratch { attentionScratch = AlignedBuffer(byteCount: scratch) }
     }
 
-    var rangePointer: UnsafeMutablePointer<QuantizedRange> {
-        ranges.base.assumingMemoryBound(to: QuantizedRange.self)
+    /// Where a pass finds its rows: all of the leader's workspace that its helpers see.
+    struct Places {
+        let hidden: Rows
+        let input: Rows
+        let qkv: Rows
+        let context: Rows
+        let intermediate: Rows
+        let quantized: Rows
+        let tail: Rows
+        let ranges: UnsafeMutablePointer<QuantizedRange>
+
+        /// Where a dense layer finds what a norm left.
+        func normed(for precision: Precision) -> LayerInput {
+            switch precision {
+            case .fp32: LayerInput(rows: hidden)
+            case .bf16: LayerInput(rows: input)
+            case .int8: LayerInput(rows: input, ranges: ranges, tail: tail)
+            }
+        }
     }
 
-    /// Where a dense layer finds what a norm left.
-    func normed(for precision: Precision) -> LayerInput {
-        switch precision {
-        case .fp32: LayerInput(rows: hidden.rows)
-        case .bf16: LayerInput(rows: input.rows)
-        case .int8: LayerInput(rows: input.rows, ranges: rangePointer, tail: tail.rows)
-        }
+    /// Until the workspace grows.
+    var places: Places {
+        Places(
+            hidden: hidden.rows, input: input.rows, qkv: qkv.rows, context: context.rows,
+            intermediate: intermediate.rows, quantized: quantized.rows, tail: tail.rows,
+            ranges: ranges.base.assumingMemoryBound(to: QuantizedRange.self))
     }
 }

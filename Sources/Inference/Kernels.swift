@@ -258,6 +258,9 @@ struct Kernels: @unchecked Sendable {
         Int(table.pointee.spin(precision.kernelPrecision, Int64(stepCount)))
     }
 
+    /// Tells the processor that this thread spins.
+    static func pause() { ek_pause() }
+
     /// Lets denormal numbers count as zero on this thread while the body runs.
     static func flushingDenormals<Result>(_ body: () -> Result) -> Result {
         let control = ek_flush_denormals()

@@ -6,7 +6,7 @@ struct Pass {
     private let batch: PaddedBatch
     private let sequences: Range<Int>
     private let layout: BatchLayout
-    private let workspace: EncoderWorkspace
+    private let workspace: EncoderWorkspace.Places
     private let rowCount: Int
 
     init(
@@ -16,9 +16,9 @@ struct Pass {
         self.batch = batch
         self.sequences = sequences
         self.layout = layout
-        self.workspace = workspace
         rowCount = sequences.reduce(0) { $0 + batch.rowCount(of: $1, layout) }
         workspace.reserve(rowCount: rowCount, width: batch.width, for: model)
+        self.workspace = workspace.places
     }
 
     private var kernels: Kernels { model.kernels }
@@ -37,25 +37,42 @@ struct Pass {
         for (index, layer) in layers.enumerated() {
             observer?(index, \.qkv, normed.rows)
             // hidden = norm(hidden + projection of what attention mixed)
-            apply(layer.qkv, to: normed, into: workspace.qkv.rows, .store, &crew)
+            apply(layer.qkv, to: normed, into: workspace.qkv, .store, &crew)
             attend(&crew)
-            let mixed = readable(workspace.context.rows, by: layer.attentionOutput, workspace.input.rows, &crew)
-            apply(layer.attentionOutput, to: mixed, into: workspace.hidden.rows, .add, &crew)
+            let mixed = readable(workspace.context, by: layer.attentionOutput, workspace.input, &crew)
+            apply(layer.attentionOutput, to: mixed, into: workspace.hidden, .add, &crew)
             norm(layer.attentionNorm, for: layer.intermediate, &crew)
             observer?(index, \.intermediate, normed.rows)
             // hidden = norm(hidden + output(activation(intermediate(hidden))))
             apply(
-                layer.intermediate, to: normed, into: workspace.intermediate.rows, .activate(configuration.activation),
+                layer.intermediate, to: normed, into: workspace.intermediate, .activate(configuration.activation),
                 &crew)
-            let inner = readable(workspace.intermediate.rows, by: layer.output, workspace.quantized.rows, &crew)
+            let inner = readable(workspace.intermediate, by: layer.output, workspace.quantized, &crew)
             observer?(index, \.output, inner.rows)
-            apply(layer.output, to: inner, into: workspace.hidden.rows, .add, &crew)
+            apply(layer.output, to: inner, into: workspace.hidden, .add, &crew)
             norm(layer.outputNorm, for: index + 1 < layers.count ? layers[index + 1].qkv : nil, &crew)
         }
     }
 
+    /// Walks what it can of the pass of another thread.
+    ///
+    /// - Parameter workspace: the calling thread's own.
+    func help(_ workspace: EncoderWorkspace, gang: Gang, recall: Recall) {
+        workspace.reserve(rowCount: 0, width: batch.width, for: model)
+        Kernels.flushingDenormals {
+            var crew = Crew(workspace: workspace, gang: gang, recall: recall)
+            walk(&crew)
+        }
+    }
+
+    /// Steps of a walk, at most.
+    var stepLimit: Int { 4 + 12 * model.weights.layers.count }
+
+    /// About what a step over all rows, that many values wide, takes one core.
+    private func rowTime(width: Int) -> Int { rowCount * width / 4 }
+
     private func embed(_ crew: inout Crew) {
-        crew.divide(sequences.count) { range in
+        crew.divide(sequences.count, nanoseconds: rowTime(width: model.hiddenSize)) { range in
             batch.ids.withUnsafeBufferPointer { ids in
                 var row = firstRow(of: sequences.lowerBound + range.lowerBound)
                 for sequence in sequences.lowerBound + range.lowerBound..<sequences.lowerBound + range.upperBound {
@@ -63,7 +80,7 @@ struct Pass {
                     let start = sequence * batch.width
                     kernels.embed(
                         UnsafeBufferPointer(rebasing: ids[start..<start + count]), from: model.weights.tables,
-                        to: workspace.hidden.rows, row: row, width: model.hiddenSize)
+                        to: workspace.hidden, row: row, width: model.hiddenSize)
                     row += count
                 }
             }
@@ -82,7 +99,7 @@ struct Pass {
     ) {
         var isNarrow = isNarrow
         if case .add = epilogue { isNarrow = false }
-        crew.divide(layer.panelCount) { panels in
+        crew.divide(layer.panelCount, nanoseconds: layer.panelByteCount / 16 * max(1, rowCount / 16)) { panels in
             kernels.apply(
                 layer, of: model.weights.arena, panels: panels, to: input, into: out, epilogue, isNarrow: isNarrow,
                 rowCount: rowCount)
@@ -90,15 +107,22 @@ struct Pass {
     }
 
     private func attend(_ crew: inout Crew) {
-        crew.divide(sequences.count) { range in
-            var row = firstRow(of: sequences.lowerBound + range.lowerBound)
-            for sequence in sequences.lowerBound + range.lowerBound..<sequences.lowerBound + range.upperBound {
+        let own = crew.workspace
+        let heads = configuration.headCount
+        // Of each sequence its heads: a lone one is divided, too.
+        crew.divide(sequences.count * heads, nanoseconds: rowCount * (32 + batch.width) * model.hiddenSize / 32) { range in
+            var next = range.lowerBound
+            var row = firstRow(of: sequences.lowerBound + next / heads)
+            while next < range.upperBound {
+                let sequence = sequences.lowerBound + next / heads
+                let end = min(next / heads * heads + heads, range.upperBound)
                 let count = batch.rowCount(of: sequence, layout)
                 kernels.attend(
-                    workspace.qkv.rows, row: row, queryCount: count, keyCount: Int(batch.lengths[sequence]),
-                    heads: 0..<configuration.headCount, headCount: configuration.headCount,
-                    headSize: configuration.headSize, precision: model.precision, into: workspace.context.rows,
-                    scratch: workspace.attentionScratch)
+                    workspace.qkv, row: row, queryCount: count, keyCount: Int(batch.lengths[sequence]),
+                    heads: next % heads..<next % heads + end - next, headCount: heads,
+                    headSize: configuration.headSize, precision: model.precision, into: workspace.context,
+                    scratch: own.attentionScratch)
+                next = end
                 row += count
             }
         }
@@ -108,21 +132,21 @@ struct Pass {
     /// the last columns, which are its tail.
     private func readable(_ rows: Rows, by layer: DenseLayer, _ bytes: Rows, _ crew: inout Crew) -> LayerInput {
         guard layer.precision == .int8 else { return LayerInput(rows: rows) }
-        crew.divide(rowCount) { range in
+        crew.divide(rowCount, nanoseconds: rowTime(width: layer.inputs)) { range in
             kernels.quantize(
-                rows, range: range, width: layer.inputs, into: bytes, ranges: workspace.rangePointer)
+                rows, range: range, width: layer.inputs, into: bytes, ranges: workspace.ranges)
         }
         let tail = layer.tailCount > 0 ? rows.columns(from: 2 * layer.inputs) : nil
-        return LayerInput(rows: bytes, ranges: workspace.rangePointer, tail: tail)
+        return LayerInput(rows: bytes, ranges: workspace.ranges, tail: tail)
     }
 
     /// Normalises `hidden`, and leaves what the next layer reads.
     private func norm(_ norm: Norm, for next: DenseLayer?, _ crew: inout Crew) {
         let precision = next?.precision ?? .fp32
-        crew.divide(rowCount) { range in
+        crew.divide(rowCount, nanoseconds: rowTime(width: model.hiddenSize)) { range in
             kernels.layerNorm(
                 norm, of: model.weights.arena, epsilon: configuration.layerNormEpsilon, width: model.hiddenSize,
-                workspace.hidden.rows, range: range, copy: next == nil ? nil : normed, precision: precision)
+                workspace.hidden, range: range, copy: next == nil ? nil : normed, precision: precision)
         }
     }
 
@@ -137,7 +161,7 @@ struct Pass {
             let start = sequence * model.dimensions
             let vector = UnsafeMutableBufferPointer(rebasing: vectors[start..<start + model.dimensions])
             kernels.pool(
-                model.pooling, workspace.hidden.rows, rows: row + prefix..<row + length, width: model.hiddenSize,
+                model.pooling, workspace.hidden, rows: row + prefix..<row + length, width: model.hiddenSize,
                 into: vector)
             if model.normalizes { kernels.normalize(vector) }
             row += batch.rowCount(of: sequence, layout)

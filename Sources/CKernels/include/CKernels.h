@@ -209,6 +209,15 @@ void ek_widen_bf16(float *restrict out, const void *restrict in, int64_t count);
 uint64_t ek_flush_denormals(void);
 void ek_restore_denormals(uint64_t control);
 
+// A thread that spins says so, for the sake of the thread that shares its core and of the power.
+static inline void ek_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #pragma clang assume_nonnull end
 
 #endif
