@@ -38,6 +38,7 @@ static void pack_bf16(char *column, int64_t step_stride, const float *row, int32
 static int32_t pack_i8(char *column, int64_t step_stride, const float *row, int32_t inputs, float scale) {
     const float inverse = 1.0f / scale;
     int32_t sum = 0;
+    if (scale != scale) return sum;
     for (int32_t i = 0; i < inputs; i++) {
         const float rounded = rintf(row[i] * inverse);
         const int8_t value = (int8_t)(rounded < -127.0f ? -127.0f : rounded > 127.0f ? 127.0f : rounded);
@@ -47,10 +48,14 @@ static int32_t pack_i8(char *column, int64_t step_stride, const float *row, int3
     return sum;
 }
 
+// NaN if not all are finite.
 static float greatest_magnitude(const float *row, int32_t count) {
-    float greatest = 0.0f;
-    for (int32_t i = 0; i < count; i++) greatest = fabsf(row[i]) > greatest ? fabsf(row[i]) : greatest;
-    return greatest;
+    float greatest = 0.0f, nan = 0.0f;
+    for (int32_t i = 0; i < count; i++) {
+        greatest = fabsf(row[i]) > greatest ? fabsf(row[i]) : greatest;
+        nan += row[i] * 0.0f;
+    }
+    return greatest + nan;
 }
 
 void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs) {
@@ -63,7 +68,7 @@ void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int3
         case ek_bf16: pack_bf16(column, step_stride, row, inputs); break;
         case ek_i8: {
             const float greatest = greatest_magnitude(row, inputs);
-            const float scale = greatest > 0.0f ? greatest / 127.0f : 1.0f;
+            const float scale = greatest == 0.0f ? 1.0f : greatest / 127.0f;
             const int32_t sum = pack_i8(column, step_stride, row, inputs, scale);
             ((float *)to->scales)[output] = scale;
             ((float *)to->sums)[output] = scale * (float)sum;
