@@ -98,10 +98,11 @@ EK_INLINE float max_lanes(vf value) {
 }
 
 // 2^x for x in [-126, 127]; relative error 2e-8 before rounding (least squares over [-0.5, 0.5], reweighted to equal
-// ripple). Adding 1.5·2^23 leaves x rounded to an integer in the low bits, without a conversion that NaN could upset.
+// ripple). Adding 1.5·2^23 + 127 leaves the exponent of a power of two in the low bits, without a conversion that NaN
+// could upset; and a product keeps NaN whatever its payload, where adding integers would not.
 EK_INLINE vf exp2_v(vf x) {
-    const vf shifted = x + 12582912.0f;
-    const vf f = x - (shifted - 12582912.0f);
+    const vf shifted = x + 12583039.0f;
+    const vf f = x - (shifted - 12583039.0f);
     vf p = 1.53458095e-4f;
     p = fma_v(p, f, 1.33999312e-3f);
     p = fma_v(p, f, 9.61848897e-3f);
@@ -109,19 +110,19 @@ EK_INLINE vf exp2_v(vf x) {
     p = fma_v(p, f, 2.40226469e-1f);
     p = fma_v(p, f, 6.93147206e-1f);
     p = fma_v(p, f, 1.0f);
-    return (vf)((vi)p + ((vi)shifted << 23));
+    return p * (vf)((vi)shifted << 23);
 }
 
 // The same to 2.6e-6, for results that are rounded to bfloat16.
 EK_INLINE vf exp2_short_v(vf x) {
-    const vf shifted = x + 12582912.0f;
-    const vf f = x - (shifted - 12582912.0f);
+    const vf shifted = x + 12583039.0f;
+    const vf f = x - (shifted - 12583039.0f);
     vf p = 9.57004e-3f;
     p = fma_v(p, f, 5.591772e-2f);
     p = fma_v(p, f, 2.4024745e-1f);
     p = fma_v(p, f, 6.9312183e-1f);
     p = fma_v(p, f, 9.9999926e-1f);
-    return (vf)((vi)p + ((vi)shifted << 23));
+    return p * (vf)((vi)shifted << 23);
 }
 
 // e^x, with x held within [-87, 88].
@@ -165,8 +166,9 @@ EK_INLINE vf gelu_erf_v(vf x) {
 // x·(1/2 + v·P(v²)), v = x held within ±4.5: for results that are rounded to bfloat16 anyway. Absolute error 4.8e-5 (least
 // squares, reweighted to equal ripple).
 EK_INLINE vf gelu_erf_short_v(vf x) {
-    vf v = select_less(x, -4.5f, -4.5f, x);
-    v = select_less(4.5f, v, 4.5f, v);
+    // Held before it is a factor too: what is left of 1/2 + v·P at -4.5 would grow with |x|.
+    x = select_less(x, -4.5f, -4.5f, x);
+    const vf v = select_less(4.5f, x, 4.5f, x);
     const vf square = v * v;
     vf p = 3.0006496e-11f;
     p = fma_v(p, square, -3.28451766e-9f);
