@@ -4,7 +4,8 @@
 
 #include <arm_neon.h>
 
-#define EK_TARGET __attribute__((target("arch=armv8.6-a+bf16+i8mm")))
+// Not armv8.6-a, which has both: Neoverse V1 has both without the rest of it.
+#define EK_TARGET __attribute__((target("arch=armv8.2-a+bf16+i8mm")))
 #define EK_LANES 4
 #define EK_TILE_ROWS 6  // 24 accumulators, four columns and a factor: 29 of 32 registers
 #define EK_TILE_VECTORS 4

@@ -46,15 +46,20 @@ EK_INLINE void multiply_tile(float *out, int64_t out_stride, const char *rows, i
     EK_UNROLL for (int i = 0; i < row_count; i++) {
         EK_UNROLL for (int j = 0; j < vector_count; j++) sums[i][j] = 0;
     }
+    const char *at[EK_TILE_ROWS];
+    EK_UNROLL for (int i = 0; i < row_count; i++) {
+        at[i] = rows + i * row_stride;
+        __asm__ volatile("" : "+r"(at[i]));
+    }
     for (int32_t s = 0; s < step_count; s++) {
         const char *from = panel + (int64_t)s * (EK_PANEL * 4);
         vi columns[EK_TILE_VECTORS];
         EK_UNROLL for (int j = 0; j < vector_count; j++) {
             columns[j] = (vi)load((const float *)from + j * EK_LANES);
-            __builtin_prefetch(from + j * EK_LANES * 4 + 1024);
+            if (j * EK_LANES * 4 % 64 == 0) __builtin_prefetch(from + j * EK_LANES * 4 + 1024);  // once a line
         }
         EK_UNROLL for (int i = 0; i < row_count; i++) {
-            const vi row = load_step(rows + i * row_stride + 4 * (int64_t)s);
+            const vi row = load_step(at[i] + 4 * (int64_t)s);
             EK_UNROLL for (int j = 0; j < vector_count; j++) {
                 sums[i][j] = multiply_step(sums[i][j], row, columns[j], precision);
             }
@@ -114,16 +119,26 @@ EK_INLINE int32_t tile_start(int32_t tile, int32_t row_count) {
     return (int32_t)((int64_t)tile * row_count / tile_count(row_count));
 }
 
+// No instruction, but the compiler cannot tell the value before it from the one behind it: it would take a product that
+// is made of several instructions out of the loop.
+#if defined(__aarch64__)
+#define EK_OPAQUE(value) __asm__ volatile("" : "+w"(value))
+#else
+#define EK_OPAQUE(value) __asm__ volatile("" : "+v"(value))
+#endif
+
 // Sums stand in as many registers as the tile has, and depend on themselves alone.
 EK_INLINE int64_t spin_in(const ek_precision precision, int64_t step_count) {
     volatile int32_t source = 0;  // zeros, which no processor multiplies faster
-    const vi row = (vi)source, columns = (vi)source;
+    vi row = (vi)source;
+    const vi columns = (vi)source;
     vf sums[EK_TILE_ROWS][EK_TILE_VECTORS];
     EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
         EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) sums[i][j] = 0;
     }
     for (int64_t s = 0; s < step_count; s++) {
         EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+            EK_OPAQUE(row);
             EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
                 sums[i][j] = multiply_step(sums[i][j], row, columns, precision);
             }
