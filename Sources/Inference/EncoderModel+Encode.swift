@@ -25,9 +25,11 @@ extension EncoderModel {
     }
 
     /// The same into `vectors`: (count, dimensions). With a workspace that is large enough it allocates nothing.
+    ///
+    /// - Parameter clock: learns where the time goes; without a gang alone.
     package func encode(
         _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
-        into vectors: UnsafeMutableBufferPointer<Float>
+        clock: StageClock? = nil, into vectors: UnsafeMutableBufferPointer<Float>
     ) {
         precondition(batch.width <= maximumPositionEmbeddings && vectors.count >= batch.count * dimensions)
         precondition(batch.ids.allSatisfy { $0 >= 0 && $0 < vocabularySize })
@@ -41,10 +43,12 @@ extension EncoderModel {
                 if let gang {
                     gang.lead(pass, workspace: workspace, isLast: end == batch.count)
                 } else {
-                    var crew = Crew(workspace: workspace)
+                    clock?.begin()
+                    var crew = Crew(workspace: workspace, clock: clock)
                     pass.walk(&crew)
                 }
                 pass.pool(into: vectors)
+                clock?.end(.pool)
                 first = end
             }
         }

@@ -37,19 +37,21 @@ struct Pass {
         for (index, layer) in layers.enumerated() {
             observer?(index, \.qkv, normed.rows)
             // hidden = norm(hidden + projection of what attention mixed)
-            apply(layer.qkv, to: normed, into: workspace.qkv, .store, &crew)
+            apply(layer.qkv, .qkv, to: normed, into: workspace.qkv, .store, &crew)
             attend(&crew)
-            let mixed = readable(workspace.context, by: layer.attentionOutput, workspace.input, &crew)
-            apply(layer.attentionOutput, to: mixed, into: workspace.hidden, .add, &crew)
+            let mixed = readable(
+                workspace.context, by: layer.attentionOutput, .attentionOutput, workspace.input, &crew)
+            apply(layer.attentionOutput, .attentionOutput, to: mixed, into: workspace.hidden, .add, &crew)
             norm(layer.attentionNorm, for: layer.intermediate, &crew)
             observer?(index, \.intermediate, normed.rows)
             // hidden = norm(hidden + output(activation(intermediate(hidden))))
             apply(
-                layer.intermediate, to: normed, into: workspace.intermediate, .activate(configuration.activation),
-                &crew)
-            let inner = readable(workspace.intermediate, by: layer.output, workspace.quantized, &crew)
+                layer.intermediate, .feedForward, to: normed, into: workspace.intermediate,
+                .activate(configuration.activation), &crew)
+            let inner = readable(
+                workspace.intermediate, by: layer.output, .feedForward, workspace.quantized, &crew)
             observer?(index, \.output, inner.rows)
-            apply(layer.output, to: inner, into: workspace.hidden, .add, &crew)
+            apply(layer.output, .feedForward, to: inner, into: workspace.hidden, .add, &crew)
             norm(layer.outputNorm, for: index + 1 < layers.count ? layers[index + 1].qkv : nil, &crew)
         }
     }
@@ -72,7 +74,7 @@ struct Pass {
     private func rowTime(width: Int) -> Int { rowCount * width / 4 }
 
     private func embed(_ crew: inout Crew) {
-        crew.divide(sequences.count, nanoseconds: rowTime(width: model.hiddenSize)) { range in
+        crew.divide(sequences.count, of: .embed, nanoseconds: rowTime(width: model.hiddenSize)) { range in
             batch.ids.withUnsafeBufferPointer { ids in
                 var row = firstRow(of: sequences.lowerBound + range.lowerBound)
                 for sequence in sequences.lowerBound + range.lowerBound..<sequences.lowerBound + range.upperBound {
@@ -95,11 +97,14 @@ struct Pass {
     }
 
     private func apply(
-        _ layer: DenseLayer, to input: LayerInput, into out: Rows, _ epilogue: Epilogue, _ crew: inout Crew
+        _ layer: DenseLayer, _ stage: StageClock.Stage, to input: LayerInput, into out: Rows, _ epilogue: Epilogue,
+        _ crew: inout Crew
     ) {
         var isNarrow = isNarrow
         if case .add = epilogue { isNarrow = false }
-        crew.divide(layer.panelCount, nanoseconds: layer.panelByteCount / 16 * max(1, rowCount / 16)) { panels in
+        crew.divide(
+            layer.panelCount, of: stage, nanoseconds: layer.panelByteCount / 16 * max(1, rowCount / 16)
+        ) { panels in
             kernels.apply(
                 layer, of: model.weights.arena, panels: panels, to: input, into: out, epilogue, isNarrow: isNarrow,
                 rowCount: rowCount)
@@ -110,7 +115,10 @@ struct Pass {
         let own = crew.workspace
         let heads = configuration.headCount
         // Of each sequence its heads: a lone one is divided, too.
-        crew.divide(sequences.count * heads, nanoseconds: rowCount * (32 + batch.width) * model.hiddenSize / 32) { range in
+        crew.divide(
+            sequences.count * heads, of: .attention,
+            nanoseconds: rowCount * (32 + batch.width) * model.hiddenSize / 32
+        ) { range in
             var next = range.lowerBound
             var row = firstRow(of: sequences.lowerBound + next / heads)
             while next < range.upperBound {
@@ -130,9 +138,11 @@ struct Pass {
 
     /// Rows of what stands between the layers, as a layer reads them: an int8 layer's are quantized into `bytes`, but for
     /// the last columns, which are its tail.
-    private func readable(_ rows: Rows, by layer: DenseLayer, _ bytes: Rows, _ crew: inout Crew) -> LayerInput {
+    private func readable(
+        _ rows: Rows, by layer: DenseLayer, _ stage: StageClock.Stage, _ bytes: Rows, _ crew: inout Crew
+    ) -> LayerInput {
         guard layer.precision == .int8 else { return LayerInput(rows: rows) }
-        crew.divide(rowCount, nanoseconds: rowTime(width: layer.inputs)) { range in
+        crew.divide(rowCount, of: stage, nanoseconds: rowTime(width: layer.inputs)) { range in
             kernels.quantize(
                 rows, range: range, width: layer.inputs, into: bytes, ranges: workspace.ranges)
         }
@@ -143,7 +153,7 @@ struct Pass {
     /// Normalises `hidden`, and leaves what the next layer reads.
     private func norm(_ norm: Norm, for next: DenseLayer?, _ crew: inout Crew) {
         let precision = next?.precision ?? .fp32
-        crew.divide(rowCount, nanoseconds: rowTime(width: model.hiddenSize)) { range in
+        crew.divide(rowCount, of: .norm, nanoseconds: rowTime(width: model.hiddenSize)) { range in
             kernels.layerNorm(
                 norm, of: model.weights.arena, epsilon: configuration.layerNormEpsilon, width: model.hiddenSize,
                 workspace.hidden, range: range, copy: next == nil ? nil : normed, precision: precision)

@@ -2,6 +2,7 @@ import Embeddings
 import Inference
 import Testing
 
+@Suite(.onOwnThread)
 struct TinyBertTests {
     @Test(arguments: TinyBert.all, BatchLayout.allCases)
     func agreesWithPyTorch(bert: TinyBert, layout: BatchLayout) throws {

@@ -25,11 +25,17 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Where the vectors of the first layout go, as little-endian float32 rows in input order.")
     var output: String?
 
+    @Flag(help: "Tells as well where the time goes, stage by stage, on one thread.")
+    var stages = false
+
     @Flag(help: "One JSON object on the last line of standard output.")
     var json = false
 
     func validate() throws {
         guard sweep.isAsked else { return }
+        if stages {
+            throw ValidationError("--stages splits the pass over a file, which a sweep does not make")
+        }
         if output != nil {
             throw ValidationError("--output takes the vectors of a whole file, which a sweep does not make")
         }
@@ -55,10 +61,12 @@ struct BenchCommand: AsyncParsableCommand {
             passes.append(pass)
             await engine.close()
         }
+        let split = try stages ? stageSplit(texts) : nil
         if json {
-            print(Self.report(passes).serialized)
+            print(Self.report(passes, split).serialized)
         } else {
             for pass in passes { print(pass.summary) }
+            if let split { print(split.summary) }
         }
     }
 
@@ -89,8 +97,14 @@ struct BenchCommand: AsyncParsableCommand {
         try file.flush()
     }
 
-    private static func report(_ passes: [BenchPass]) -> JSONValue {
+    private func stageSplit(_ texts: [String]) throws -> StageSplit {
+        StageSplit(
+            texts, contents: try ModelFolder.load(model, servedNames: []), layout: batching.layout ?? .packed)
+    }
+
+    private static func report(_ passes: [BenchPass], _ split: StageSplit?) -> JSONValue {
         var report = passes.first?.json ?? JSONObject()
+        if let split { report["stage_seconds"] = .object(split.json) }
         var layouts = JSONObject()
         for pass in passes { layouts[pass.layout] = .object(pass.json) }
         report["layouts"] = .object(layouts)
