@@ -21,8 +21,6 @@ package struct TokenizationRefusal: Error, Sendable, Equatable {
 /// `shutDown` returns.
 package final class BatchingEmbedder: Embedder {
     package typealias Tokenize = @Sendable (EmbeddingInput, TextRole) throws(TokenizationRefusal) -> TokenSequence
-    /// One vector a sequence, in the batch's order.
-    package typealias Encode = (PaddedBatch) -> [EmbeddingVector]
 
     private typealias Caller = CheckedContinuation<Result<[Embedding], EmbeddingError>, Never>
 
@@ -39,6 +37,9 @@ package final class BatchingEmbedder: Embedder {
     private let metrics: BatchingMetrics
     private let paddingID: Int32
     private let computeSpots: [ParkingSpot]
+    /// One a compute thread: its own passes, and its call back from others'.
+    private let gangs: [Gang]
+    private let recalls: [Recall]
     private let tokenizerSpots: [ParkingSpot]
     private let drained = Latch()
     private let stopped = Latch()
@@ -51,7 +52,7 @@ package final class BatchingEmbedder: Embedder {
     /// - Precondition: `configuration.complaint` is nil.
     package init(
         model: ModelDescription, configuration: BatchingConfiguration, metrics: BatchingMetrics, paddingID: Int32,
-        tokenize: @escaping Tokenize, makeEncoder: @escaping @Sendable () -> Encode
+        tokenize: @escaping Tokenize, makeEncoder: @escaping @Sendable () -> any BatchEncoder
     ) {
         precondition(configuration.complaint == nil, configuration.complaint ?? "")
         self.model = model
@@ -59,13 +60,15 @@ package final class BatchingEmbedder: Embedder {
         self.metrics = metrics
         self.paddingID = paddingID
         computeSpots = (0..<configuration.computeThreadCount).map { _ in ParkingSpot() }
+        gangs = computeSpots.map { _ in Gang(memberLimit: configuration.gangMemberLimit) }
+        recalls = computeSpots.map { _ in Recall() }
         tokenizerSpots = (0..<configuration.tokenizerThreadCount).map { _ in ParkingSpot() }
         shared = Mutex(
             Shared(
                 scheduler: SchedulerState(configuration: configuration, sequenceLimit: model.maximumSequenceLength),
                 runningThreadCount: computeSpots.count + tokenizerSpots.count))
         for thread in computeSpots.indices {
-            start(named: "compute-\(thread)") { $0.compute(thread, encode: makeEncoder()) }
+            start(named: "compute-\(thread)") { $0.compute(thread, with: makeEncoder()) }
         }
         for thread in tokenizerSpots.indices {
             start(named: "tokenize-\(thread)") { $0.tokenize(thread) }
@@ -131,14 +134,21 @@ package final class BatchingEmbedder: Embedder {
 
     // MARK: Threads
 
-    private func compute(_ thread: Int, encode: Encode) {
+    private func compute(_ thread: Int, with encoder: any BatchEncoder) {
         while true {
+            // Before the scheduler may call it back again.
+            recalls[thread].clear()
             switch shared.withLock({ $0.scheduler.nextPass(thread: thread, now: .now) }) {
             case .exit: return
             case .park(let moment): computeSpots[thread].wait(until: moment)
+            case .help(let leader, let action):
+                perform(action, callers: [])
+                encoder.help(gangs[leader], recall: recalls[thread])
             case .run(let pass, let action):
                 perform(action, callers: [])
-                let vectors = encode(PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID))
+                let vectors = encoder.encode(
+                    PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID),
+                    gang: pass.gangLeader.map { gangs[$0] })
                 let checked = vectors.map { $0.values.allSatisfy(\.isFinite) ? $0 : nil }
                 tell { $0.scheduler.passEnded(pass, vectors: checked, now: .now) }
             }
@@ -212,6 +222,7 @@ package final class BatchingEmbedder: Embedder {
     private func perform(_ action: SchedulerAction, callers: [Caller?]) {
         for thread in action.tokenizerWakes { tokenizerSpots[thread].wake() }
         for thread in action.computeWakes { computeSpots[thread].wake() }
+        for thread in action.recalls { recalls[thread].set() }
         for event in action.events { metrics.record(event) }
         for (answer, caller) in zip(action.answers, callers) { caller?.resume(returning: answer.result) }
         if action.isDrained { drained.open() }

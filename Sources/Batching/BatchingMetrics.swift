@@ -9,6 +9,8 @@ package import Inference
 package struct BatchingMetrics: Sendable {
     /// `ovenbird_passes_total`: forward passes that ended.
     private let passes: Counter
+    /// `ovenbird_gang_passes_total`: those of them that idle threads were let help with.
+    private let gangPasses: Counter
     /// `ovenbird_pass_sequences` (histogram): sequences of each pass.
     private let passSequences: Recorder
     /// `ovenbird_pass_tokens` (histogram): real tokens of each pass.
@@ -64,6 +66,7 @@ package struct BatchingMetrics: Sendable {
         }
         self.layout = layout
         passes = counter("passes_total")
+        gangPasses = counter("gang_passes_total")
         passSequences = Recorder(label: "ovenbird_pass_sequences", dimensions: [], aggregate: true, factory: factory)
         passTokens = Recorder(label: "ovenbird_pass_tokens", dimensions: [], aggregate: true, factory: factory)
         realTokens = counter("tokens_total", [("kind", "real")])
@@ -104,6 +107,7 @@ package struct BatchingMetrics: Sendable {
         case .passEnded(let pass, let elapsed):
             for entry in pass.entries { queuedTokens[entry.lane]?.decrement(by: Double(entry.tokenCount)) }
             passes.increment()
+            if pass.gangLeader != nil { gangPasses.increment() }
             passSequences.record(pass.sequenceCount)
             passTokens.record(pass.tokenCount)
             realTokens.increment(by: pass.tokenCount)

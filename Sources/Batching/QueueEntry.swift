@@ -28,6 +28,8 @@ package struct Pass: Sendable, Equatable {
     /// In the order they were chosen: the entry that seeded the pass is first.
     package let entries: [QueueEntry]
     package let startedAt: ContinuousClock.Instant
+    /// The compute thread that runs it, where idle ones may help; nil: it runs alone.
+    package let gangLeader: Int?
 
     package var lane: Lane { entries[0].lane }
     package var sequenceCount: Int { entries.count }

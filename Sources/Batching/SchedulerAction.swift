@@ -6,6 +6,8 @@ package struct SchedulerAction: Sendable, Equatable {
     package var answers: [Answer] = []
     /// Compute threads to wake.
     package var computeWakes: [Int] = []
+    /// Compute threads to call back from the pass that they help with.
+    package var recalls: [Int] = []
     /// Tokenizer threads to wake.
     package var tokenizerWakes: [Int] = []
     /// Whether nothing is left to do after `beginShutdown`.
@@ -41,6 +43,8 @@ package enum BatchingEvent: Sendable, Equatable {
 /// What a compute thread does next.
 package enum ComputeStep: Sendable, Equatable {
     case run(Pass, SchedulerAction)
+    /// Help that compute thread with its pass.
+    case help(leader: Int, SchedulerAction)
     /// Wait to be woken, or for that moment.
     case park(until: ContinuousClock.Instant?)
     case exit

@@ -30,12 +30,14 @@ package struct SchedulerState: ~Copyable {
     private var parkedComputeThreads: [Int] = []
     private var parkedTokenizers: [Int] = []
     private var runningPassCount = 0
+    private var gangs: OpenGangs
 
     /// - Parameter sequenceLimit: tokens of the model's longest sequence.
     package init(configuration: BatchingConfiguration, sequenceLimit: Int) {
         self.configuration = configuration
         self.sequenceLimit = sequenceLimit
         waiting = WaitingLanes(configuration: configuration, sequenceLimit: sequenceLimit)
+        gangs = OpenGangs(memberLimit: configuration.gangMemberLimit)
         budget = AdmissionBudget(
             limit: configuration.queueBudget(sequenceLimit: sequenceLimit),
             threadCount: configuration.computeThreadCount)
@@ -88,6 +90,7 @@ package struct SchedulerState: ~Copyable {
             action.merge(end(id, with: .shuttingDown))
         }
         action.computeWakes = parkedComputeThreads
+        action.recalls = gangs.callBack(configuration.computeThreadCount)
         action.tokenizerWakes = parkedTokenizers
         parkedComputeThreads = []
         parkedTokenizers = []
@@ -125,8 +128,10 @@ package struct SchedulerState: ~Copyable {
 
     // MARK: Compute threads
 
+    /// A thread without a pass asks: after its last one, after it helped, when it was woken.
     package mutating func nextPass(thread: Int, now: ContinuousClock.Instant) -> ComputeStep {
         parkedComputeThreads.removeAll { $0 == thread }
+        gangs.left(thread: thread)
         if phase == .stopped { return .exit }
         let entries: [QueueEntry]
         switch configuration.mode {
@@ -142,14 +147,25 @@ package struct SchedulerState: ~Copyable {
             entries = waiting.takeOldest(batchSize)
         }
         guard !entries.isEmpty else {
+            if let (leader, wantsMore) = gangs.join(thread: thread) {
+                // One wakes the next, so that the leader need not.
+                return .help(leader: leader, SchedulerAction(computeWakes: wakeComputeThreads(wantsMore ? 1 : 0)))
+            }
             parkedComputeThreads.append(thread)
             return .park(until: nil)
         }
         for entry in entries { requests[entry.request]?.rows[entry.index] = .running }
         runningPassCount += 1
-        let pass = Pass(entries: entries, startedAt: now)
+        // While nothing else waits, a thread that has nothing to do may as well help.
+        let idleCount = configuration.computeThreadCount - runningPassCount - gangs.helperCount
+        let isOpen = gangs.arePossible && waiting.isEmpty && idleCount > 0
+        if isOpen { gangs.open(leader: thread) }
+        let pass = Pass(entries: entries, startedAt: now, gangLeader: isOpen ? thread : nil)
         // What is left is another thread's: it may have come with more texts than threads were woken for.
-        return .run(pass, SchedulerAction(computeWakes: wakeComputeThreads(waiting.count), events: [.passBegan(pass)]))
+        var action = findThreads(waiting.count)
+        if isOpen { action.computeWakes = wakeComputeThreads(1) }
+        action.events = [.passBegan(pass)]
+        return .run(pass, action)
     }
 
     /// - Parameter vectors: one a sequence, in the pass's order; nil where a value was not finite.
@@ -159,6 +175,7 @@ package struct SchedulerState: ~Copyable {
         precondition(vectors.count == pass.entries.count)
         let elapsed = pass.startedAt.duration(to: now)
         runningPassCount -= 1
+        if let leader = pass.gangLeader { gangs.close(leader: leader) }
         budget.giveBack(pass.tokenCount)
         budget.record(tokenCount: pass.tokenCount, duration: elapsed)
         var action = SchedulerAction(events: [.passEnded(pass, elapsed: elapsed)])
@@ -215,13 +232,13 @@ package struct SchedulerState: ~Copyable {
             rows.append(.waiting(waiting.append(sequence, of: id, index: index, lane: lane, now: now)))
         }
         requests[id] = RequestRecord(lane: lane, rows: rows)
-        return SchedulerAction(
-            computeWakes: wakeComputeThreads(sequences.count),
-            events: [
-                .admitted(
-                    lane: lane, sequenceCount: sequences.count, tokenCount: tokenCount,
-                    truncatedCount: sequences.count { $0.isTruncated })
-            ])
+        var action = findThreads(sequences.count)
+        action.events = [
+            .admitted(
+                lane: lane, sequenceCount: sequences.count, tokenCount: tokenCount,
+                truncatedCount: sequences.count { $0.isTruncated })
+        ]
+        return action
     }
 
     private func refused(_ id: RequestID, _ error: EmbeddingError) -> SchedulerAction {
@@ -250,6 +267,12 @@ package struct SchedulerState: ~Copyable {
 
     private mutating func wakeTokenizer() -> [Int] {
         parkedTokenizers.popLast().map { [$0] } ?? []
+    }
+
+    /// Up to so many threads for what waits: those that sleep, then those that help.
+    private mutating func findThreads(_ count: Int) -> SchedulerAction {
+        let woken = wakeComputeThreads(count)
+        return SchedulerAction(computeWakes: woken, recalls: gangs.callBack(count - woken.count))
     }
 
     /// The threads that slept least, since their caches are warmest.
@@ -294,6 +317,7 @@ extension SchedulerAction {
     fileprivate mutating func merge(_ other: SchedulerAction) {
         answers += other.answers
         computeWakes += other.computeWakes
+        recalls += other.recalls
         tokenizerWakes += other.tokenizerWakes
         isDrained = isDrained || other.isDrained
         events += other.events

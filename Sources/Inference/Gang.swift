@@ -26,7 +26,7 @@ package final class Gang: @unchecked Sendable {
 
     // A pause lasts some 15 to 50 ns.
     /// Until a helper leaves a gang where no pass opens: longer than from a leader's decision to its first step.
-    private static let pausesForPass = 500
+    private static let pausesForPass = 2_000
     /// Until the leader walks alone, since a helper of its last pass has not left yet.
     private static let pausesForEmptiness = 500
     /// Until a member that waits for a part lets other threads run.

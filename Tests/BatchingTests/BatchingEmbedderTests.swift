@@ -32,9 +32,20 @@ struct BatchingEmbedderTests {
         }
     }
 
+    private typealias Encode = (PaddedBatch) -> [EmbeddingVector]
+
+    /// Encodes by a closure, and cannot help.
+    private struct ClosureEncoder: BatchEncoder {
+        let body: Encode
+
+        func encode(_ batch: PaddedBatch, gang: Gang?) -> [EmbeddingVector] { body(batch) }
+
+        func help(_ gang: Gang, recall: Recall) {}
+    }
+
     private func makeEmbedder(
         metrics: any MetricsFactory = TestMetrics(), layout: BatchLayout = .packed,
-        makeEncoder: @escaping @Sendable () -> BatchingEmbedder.Encode = { encode },
+        makeEncoder: @escaping @Sendable () -> Encode = { encode },
         configure: (inout BatchingConfiguration) -> Void = { _ in }
     ) -> BatchingEmbedder {
         var configuration = BatchingConfiguration()
@@ -44,7 +55,7 @@ struct BatchingEmbedderTests {
         return BatchingEmbedder(
             model: Self.model, configuration: configuration,
             metrics: BatchingMetrics(layout: layout, factory: metrics), paddingID: 0, tokenize: Self.tokenize,
-            makeEncoder: makeEncoder)
+            makeEncoder: { ClosureEncoder(body: makeEncoder()) })
     }
 
     private func soon() -> ContinuousClock.Instant { .now.advanced(by: .seconds(30)) }

@@ -42,6 +42,7 @@ struct ClosedLoopTests {
         var eventCount = 0
         var owners: [RequestID: (client: Int, posted: Double)] = [:]
         var position = 0
+        var helpers: [Int: Int] = [:]
         func schedule(_ event: Event, at time: Double) {
             eventCount += 1
             events.append((time, eventCount, event))
@@ -63,10 +64,13 @@ struct ClosedLoopTests {
                 let (id, posted) = bench.submit(Array(lengths[position..<position + textsPerRequest]))
                 position += textsPerRequest
                 owners[id] = (client, time)
-                (answers, wakes) = (posted.answers, posted.computeWakes)
+                for thread in posted.recalls { helpers[thread] = nil }
+                (answers, wakes) = (posted.answers, posted.computeWakes + posted.recalls)
             case .passEnds(let thread, let pass):
                 let ended = bench.end(pass)
-                (answers, wakes) = (ended.answers, ended.computeWakes)
+                let helped = helpers.filter { $0.value == thread }.keys.sorted()
+                for helper in helped { helpers[helper] = nil }
+                (answers, wakes) = (ended.answers, ended.computeWakes + helped)
                 schedule(.threadLooks(thread: thread), at: time)
             case .threadLooks(let thread):
                 switch bench.state.nextPass(thread: thread, now: bench.now) {
@@ -78,7 +82,12 @@ struct ClosedLoopTests {
                     schedule(
                         .passEnds(thread: thread, pass),
                         at: time + 0.0003 + Double(pass.rectangleTokenCount) / tokensPerSecond)
-                    wakes = began.computeWakes
+                    for thread in began.recalls { helpers[thread] = nil }
+                    wakes = began.computeWakes + began.recalls
+                case .help(let leader, let action):
+                    // Takes nothing off the leader here: the bounds stand without.
+                    helpers[thread] = leader
+                    wakes = action.computeWakes
                 case .park(let moment):
                     if let moment {
                         schedule(.threadLooks(thread: thread), at: max(time, start.duration(to: moment) / .seconds(1)))

@@ -27,7 +27,7 @@ struct LoneQueryBench {
                 // A, B, A, B: so that what else the machine does meets both.
                 var alone: [Double] = []
                 var together: [Double] = []
-                for round in 0..<400 {
+                for round in 0..<(length == 8 ? 2_000 : 200) {
                     let start = ContinuousClock.now
                     _ = model.encode(batch, layout: .packed, workspace: workspace, gang: round % 2 == 0 ? nil : gang)
                     let time = start.duration(to: .now) / .microseconds(1)
@@ -43,8 +43,9 @@ struct LoneQueryBench {
 
     static func summary(_ times: [Double]) -> String {
         let sorted = times.sorted()
-        let quantiles = [0, 0.5, 0.99].map { Int(sorted[min(sorted.count - 1, Int($0 * Double(sorted.count)))]) }
-        return "min \(quantiles[0]) p50 \(quantiles[1]) p99 \(quantiles[2])"
+        return [("min", 0), ("p10", 0.1), ("p50", 0.5), ("p99", 0.99)].map {
+            "\($0) \(Int(sorted[Int($1 * Double(sorted.count))]))"
+        }.joined(separator: " ")
     }
 }
 

@@ -50,10 +50,10 @@ struct Engine: Sendable {
                 }
             },
             makeEncoder: {
-                let workspace = encoder.makeWorkspace(
+                ModelEncoder(
+                    encoder, layout: layout,
                     maximumTokenCount: configuration.maximumPassTokens(sequenceLimit: limit),
                     maximumSequenceLength: limit)
-                return { batch in encoder.encode(batch, layout: layout, workspace: workspace) }
             })
         countTokens = { text in
             let tokens = tokenizer.encode(text, role: .document)
