@@ -87,10 +87,14 @@ struct LoneRequestBench {
     func aTextOfEightTokens() async throws {
         let directory = try #require(ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"])
         for precision in Precision.allCases {
-            let model = try EncoderModel(directory: directory, precision: precision)
+            let exact = try EncoderModel(directory: directory)
+            let calibration = exact.calibrate([TokenSequence(ids: (0..<128).map { 1_000 + 37 * $0 })])
+            let model = try EncoderModel(
+                directory: directory, precision: precision, instructionSet: InstructionSet.chosen(),
+                calibration: precision == .int8 ? calibration : nil, sharing: exact)
             let alone = LoneEmbedder.make(model, threads: 2, members: 1)
             let gang = LoneEmbedder.make(model, threads: 2)
-            let request = EmbeddingRequest(inputs: [.tokens((0..<8).map { 1_000 + $0 })])
+            let request = EmbeddingRequest(inputs: [.tokens((0..<8).map { 1_000 + 37 * $0 })])
             var times: [[Double]] = [[], []]
             // A, B, A, B: so that what else the machine does meets both.
             for _ in 0..<400 {

@@ -9,7 +9,8 @@ import Testing
 struct GangTests {
     @Test(arguments: [1, 4, 7, 10], Precision.allCases)
     func helpersChangeNoBit(index: Int, precision: Precision) throws {
-        let model = try EncoderModel(directory: TinyBert.all[index].directory, precision: precision)
+        let model = try EncoderModel.calibrated(
+            directory: TinyBert.all[index].directory, precision: precision, instructionSet: InstructionSet.chosen())
         for memberLimit in 1...4 {
             let helped = try Hammer(model, memberLimit: memberLimit, leaders: 1, helpers: memberLimit - 1).run(
                 batches: 60, seed: UInt64(index))
@@ -19,7 +20,8 @@ struct GangTests {
 
     @Test(arguments: Precision.allCases)
     func helpersThatGoFromGangToGangChangeNoBit(precision: Precision) throws {
-        let model = try EncoderModel(directory: TinyBert.all[3].directory, precision: precision)
+        let model = try EncoderModel.calibrated(
+            directory: TinyBert.all[3].directory, precision: precision, instructionSet: InstructionSet.chosen())
         #expect(try Hammer(model, memberLimit: 4, leaders: 2, helpers: 3).run(batches: 200, seed: 5) > 0)
     }
 
@@ -28,7 +30,8 @@ struct GangTests {
         .enabled(if: ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"] != nil), arguments: Precision.allCases)
     func helpersChangeNoBitOfARealModel(precision: Precision) throws {
         let directory = try #require(ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"])
-        let model = try EncoderModel(directory: directory, precision: precision)
+        let model = try EncoderModel.calibrated(
+            directory: directory, precision: precision, instructionSet: InstructionSet.chosen())
         for memberLimit in 2...3 {
             let helped = try Hammer(model, memberLimit: memberLimit, leaders: 1, helpers: memberLimit - 1).run(
                 batches: 40, seed: 9)

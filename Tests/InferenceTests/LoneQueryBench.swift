@@ -17,9 +17,10 @@ struct LoneQueryBench {
     func aTextOfEightTokens() throws {
         let directory = try #require(ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"])
         for precision in Precision.allCases {
-            let model = try EncoderModel(directory: directory, precision: precision)
+            let model = try EncoderModel.calibrated(
+                directory: directory, precision: precision, instructionSet: InstructionSet.chosen())
             for length in [8, 64] {
-                let batch = PaddedBatch([TokenSequence(ids: (0..<Int32(length)).map { 1_000 + $0 })])
+                let batch = PaddedBatch([TokenSequence(ids: (0..<Int32(length)).map { 1_000 + 37 * $0 })])
                 let gang = Gang(memberLimit: 2)
                 let workspace = model.makeWorkspace(maximumTokenCount: 256, maximumSequenceLength: 256)
                 let helper = Helper(model, gang)
