@@ -102,8 +102,9 @@ let package = Package(
         .testTarget(
             name: "TokenizationTests", dependencies: ["Embeddings", "JSON", "Tokenization"], exclude: ["Golden"],
             swiftSettings: settings),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
-            name: "InferenceTests", dependencies: ["CKernels", "Embeddings", "Inference", "JSON"],
+            name: "InferenceTests", dependencies: ["AllocationCounter", "CKernels", "Embeddings", "Inference", "JSON"],
             swiftSettings: settings),
         .testTarget(
             name: "BatchingTests",
