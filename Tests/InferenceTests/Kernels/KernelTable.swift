@@ -41,6 +41,13 @@ extension ek_precision {
     var valueByteCount: Int { self == ek_f32 ? 4 : self == ek_bf16 ? 2 : 1 }
 }
 
+/// How thin a sweep is: every so many sizes. Thinner without the optimiser, where sanitizers look at every access.
+#if DEBUG
+    let sweepStep = 13
+#else
+    let sweepStep = 2
+#endif
+
 /// Distance from 1 to the next float, and to the next bfloat16; rounding to nearest is off by half of it at most.
 let floatEpsilon = 0x1p-23
 let bfloat16Epsilon = 0x1p-7

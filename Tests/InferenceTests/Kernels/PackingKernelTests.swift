@@ -2,7 +2,7 @@ import CKernels
 import Testing
 
 /// Weights in panels, and the functions that every machine shares.
-struct PackingTests {
+struct PackingKernelTests {
     @Test(arguments: KernelTable.products)
     func panelsHoldEveryWeightAndZerosBesideThem(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)

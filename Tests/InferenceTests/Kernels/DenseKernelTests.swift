@@ -2,27 +2,27 @@ import CKernels
 import Testing
 
 /// Dense layers of every table against the plain twin, over odd sizes, and the plain twin against the definition.
-struct DenseSweepTests {
-    /// Numbers of inputs and of outputs up to 70, half of all pairs, with every number of rows up to 30 and every epilogue in turn.
+struct DenseKernelTests {
+    /// Numbers of inputs and of outputs up to 70, some of all pairs, with every number of rows up to 30 and every epilogue in turn.
     @Test(arguments: KernelTable.products)
     func productsAgreeAtEverySize(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)
         var index = 0
         for inputs in 1...70 {
-            for outputs in 1...70 where (inputs + outputs) % 2 == 0 {
+            for outputs in 1...70 where (7 * inputs + outputs) % sweepStep == 0 {
                 let shape = shape(product, inputs: inputs, outputs: outputs, rows: index % 30 + 1, index)
                 index += 1
                 let found = DenseCase(shape, seed: index).mismatches(on: table)
                 #expect(found.count == 0, "\(found)")
             }
         }
-        #expect(index == 2_450)
+        #expect(index >= 70 * (70 / sweepStep))
     }
 
     @Test(arguments: KernelTable.products)
     func productsAgreeWithEveryEpilogueAndRowCount(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)
-        for rows in 1...30 {
+        for rows in stride(from: 1, through: 30, by: sweepStep / 2) {
             for index in DenseShape.epilogues.indices {
                 let shape = shape(product, inputs: 33 - index, outputs: 37 + index, rows: rows, index)
                 let found = DenseCase(shape, seed: rows).mismatches(on: table)
@@ -46,7 +46,7 @@ struct DenseSweepTests {
     @Test(arguments: KernelTable.products)
     func plantedFaultsShow(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)
-        for inputs in 1...70 {
+        for inputs in stride(from: 1, through: 70, by: sweepStep / 2) {
             var shape = shape(product, inputs: inputs, outputs: (inputs * 13) % 70 + 1, rows: inputs % 30 + 1, 0)
             shape.epilogue = ek_store_f32
             let dense = DenseCase(shape, seed: inputs)

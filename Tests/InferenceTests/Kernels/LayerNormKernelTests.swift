@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Layer norm of every table, with each copy that a dense layer may read, against the definition in double precision.
-struct LayerNormSweepTests {
+struct LayerNormKernelTests {
     enum Copy: CaseIterable, Sendable { case none, bf16, i8, i8WithTail }
 
     /// What a test makes the kernel do wrong.
@@ -25,7 +25,7 @@ struct LayerNormSweepTests {
     @Test(arguments: KernelTable.withAttention, Copy.allCases)
     func plantedFaultsShow(table: KernelTable, copy: Copy) throws {
         let kernels = try #require(table.pointer)
-        for width in Self.widths where width > 1 {
+        for width in Self.widths where width > 1 && (width % sweepStep < 2 || width < 5) {
             for fault in Fault.allCases where fault != .dropsLastOfTail || copy == .i8WithTail {
                 let found = Case(width: width, rows: 3, copy: copy).mismatches(on: kernels, fault: fault)
                 #expect(found > 0, "\(fault) in 3 rows of \(width)")
@@ -147,6 +147,8 @@ private struct Normal {
     private let values: [Double]
     private let mean: Double
     private let deviation: Double
+    /// Magnitude of a value, in deviations.
+    private let greatest: Double
 
     init(_ values: [Double], epsilon: Double) {
         self.values = values
@@ -154,6 +156,7 @@ private struct Normal {
         self.mean = mean
         let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)
         deviation = (variance + epsilon).squareRoot()
+        greatest = values.reduce(0) { max($0, $1.magnitude) } / deviation
     }
 
     func value(_ column: Int, _ gamma: Float, _ beta: Float) -> Double {
@@ -164,7 +167,6 @@ private struct Normal {
     /// counts: with random signs √K · ε / 2 at worst, over the deviation. The deviation's error is a share of the result
     /// of the same kind; four roundings follow.
     func tolerance(_ gamma: Float, _ exact: Double) -> Double {
-        let greatest = values.reduce(0) { max($0, $1.magnitude) } / deviation
         let depth = Double(values.count).squareRoot() / 2
         return floatEpsilon * ((depth + 2) * greatest * Double(gamma.magnitude) + (depth + 4) * (1 + exact.magnitude))
     }
