@@ -18,7 +18,8 @@ EK_INLINE column_terms load_terms(const ek_dense *layer, int64_t column, const e
 EK_INLINE vf biased_v(vf sum, const column_terms *terms, ek_range range, const ek_precision precision) {
     if (precision != ek_i8) return sum + terms->bias;
     const vf product = __builtin_convertvector((vi)sum, vf) * terms->scales;
-    return fma_v(range.scale, product, fma_v(range.low, terms->sums, terms->bias));
+    const float low = EK_BYTE_OFFSET ? range.low + EK_BYTE_OFFSET * range.scale : range.low;
+    return fma_v(range.scale, product, fma_v(low, terms->sums, terms->bias));
 }
 
 // tile: (row_count, EK_PANEL), the products of one panel; tail, unless null, further ones, in float.

@@ -4,6 +4,8 @@
 
 #include <arm_neon.h>
 
+#include "arm_features.h"
+
 // Not armv8.6-a, which has both: Neoverse V1 has both without the rest of it.
 #define EK_TARGET __attribute__((target("arch=armv8.2-a+bf16+i8mm")))
 #define EK_LANES 4
@@ -14,19 +16,9 @@
 #define EK_DOT_I8(sum, row, columns) (vi) vusdotq_s32((int32x4_t)(sum), (uint8x16_t)(row), (int8x16_t)(columns))
 #include "kernels.h"
 
-#if defined(__linux__)
-#include <sys/auxv.h>
-
-static int has_instructions(void) {
-    return (getauxval(AT_HWCAP2) & (1ul << 13)) && (getauxval(AT_HWCAP2) & (1ul << 14));  // I8MM, BF16
-}
-#else
-static int has_instructions(void) { return 0; }
-#endif
-
 const ek_kernels *ek_kernels_neonbf16(void) {
     static const ek_kernels kernels = EK_TABLE("neonbf16", 1 << ek_f32 | 1 << ek_bf16 | 1 << ek_i8);
-    return has_instructions() ? &kernels : 0;
+    return has_bf16_and_i8mm() ? &kernels : 0;
 }
 
 #else

@@ -7,10 +7,15 @@
 
 #define EK_PANEL (EK_LANES * EK_TILE_VECTORS)
 
-EK_INLINE vi load_step(const char *from) {
-    int32_t step;
+#ifndef EK_BYTE_OFFSET
+#define EK_BYTE_OFFSET 0
+#endif
+
+EK_INLINE vi load_step(const char *from, const ek_precision precision) {
+    uint32_t step;
     __builtin_memcpy(&step, from, sizeof step);
-    return (vi)step;
+    if (precision == ek_i8) step ^= EK_BYTE_OFFSET * 0x01010101u;
+    return (vi)(int32_t)step;
 }
 
 // Where there is no instruction for it: the same sums, slower.
@@ -59,7 +64,7 @@ EK_INLINE void multiply_tile(float *out, int64_t out_stride, const char *rows, i
             if (j * EK_LANES * 4 % 64 == 0) __builtin_prefetch(from + j * EK_LANES * 4 + 1024);  // once a line
         }
         EK_UNROLL for (int i = 0; i < row_count; i++) {
-            const vi row = load_step(at[i] + 4 * (int64_t)s);
+            const vi row = load_step(at[i] + 4 * (int64_t)s, precision);
             EK_UNROLL for (int j = 0; j < vector_count; j++) {
                 sums[i][j] = multiply_step(sums[i][j], row, columns[j], precision);
             }

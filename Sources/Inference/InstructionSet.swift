@@ -8,6 +8,8 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     /// Plain C, and OpenBLAS for the dense layers, which it knows for every processor.
     case openblas
     case neon
+    /// With dot products of signed bytes.
+    case neondot
     /// Arm's NEON with BF16 and I8MM.
     case neonbf16
     case avx2
@@ -43,6 +45,7 @@ package enum InstructionSet: String, Sendable, CaseIterable {
         case .avx512vnni: ek_kernels_avx512vnni()
         case .avx512bf16: ek_kernels_avx512bf16()
         case .neon: ek_kernels_neon()
+        case .neondot: ek_kernels_neondot()
         case .neonbf16: ek_kernels_neonbf16()
         }
     }

@@ -24,13 +24,13 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "CKernels")
 
 TABLES = {
     "x86_64": ["openblas", "avx2", "avx512", "avx512vnni", "avx512bf16"],
-    "aarch64": ["neon", "neonbf16"],
+    "aarch64": ["neon", "neondot", "neonbf16"],
 }
 # The emulator's name of a processor, and the tables that it has.
 EMULATED = {
     "aarch64": {
-        "max": ["neon", "neonbf16"],  # BF16 and I8MM among all the rest
-        "a64fx": ["neon"],
+        "max": ["neon", "neondot", "neonbf16"],  # BF16 and I8MM among all the rest
+        "neoverse-n1": ["neon", "neondot"],
         "cortex-a72": ["neon"],
     },
     "x86_64": {
@@ -48,6 +48,7 @@ NEEDED = {
     "avx512vnni": [*AVX512, "avx512_vnni"],
     "avx512bf16": [*AVX512, "avx512_vnni", "avx512_bf16"],
     "neon": [],
+    "neondot": ["asimddp"],
     "neonbf16": ["bf16", "i8mm"],
 }
 # QEMU 7.2 reads 32 bytes where some scalar instructions read four: what ends at a page's end would fault.

@@ -172,6 +172,8 @@ const ek_kernels *_Nullable ek_kernels_avx512vnni(void);
 const ek_kernels *_Nullable ek_kernels_avx512bf16(void);
 // Arm's NEON
 const ek_kernels *_Nullable ek_kernels_neon(void);
+// with dot products of signed bytes
+const ek_kernels *_Nullable ek_kernels_neondot(void);
 // with BF16 and I8MM
 const ek_kernels *_Nullable ek_kernels_neonbf16(void);
 
