@@ -186,7 +186,7 @@ def main():
                     tables = [name for name in tables if name != "openblas"]
                 figures[processor] = sweep(command, processor, tables, verdict)
         if arguments.ovenbird:
-            figures["program"] = start_program(os.path.abspath(arguments.ovenbird), folder, verdict)
+            figures["whole_program"] = start_program(os.path.abspath(arguments.ovenbird), folder, verdict)
     return verdict.finish(plant=arguments.plant, **figures)
 
 
