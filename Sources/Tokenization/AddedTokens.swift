@@ -76,8 +76,7 @@ struct AddedTokenMatcher: Sendable {
 
     private var trie = ByteTrie()
     private var tokens: [Int32: AddedToken] = [:]
-    /// (256): whether a pattern starts with the byte.
-    private var starts = [Bool](repeating: false, count: 256)
+    private var starts = ByteSet()
 
     /// Of equal patterns the first one counts (Hugging Face takes any); an empty one never matches.
     init(_ patterns: [(id: Int32, token: AddedToken, pattern: [UInt8])]) {
@@ -85,7 +84,7 @@ struct AddedTokenMatcher: Sendable {
             guard let first = pattern.first, trie.id(of: pattern) == nil else { continue }
             trie.insert(pattern, id: id)
             tokens[id] = token
-            starts[Int(first)] = true
+            starts.insert(first)
         }
     }
 
@@ -95,14 +94,18 @@ struct AddedTokenMatcher: Sendable {
     /// cut before a space, once `partLength` bytes of it are known to hold no token.
     func forEachPiece(in bytes: Span<UInt8>, partLength: Int = .max, _ body: (Piece) -> Bool) {
         var covered = 0
-        var position = isEmpty && partLength == .max ? bytes.count : 0
-        while position < bytes.count {
+        var position = 0
+        while !isEmpty, position < bytes.count {
+            // Up to the next byte that a token starts with, or to where a part is long enough.
+            let (partEnd, overflows) = covered.addingReportingOverflow(partLength)
+            position = starts.firstIndex(in: bytes, from: position, to: overflows ? bytes.count : partEnd)
+            guard position < bytes.count else { break }
             let byte = bytes[position]
             if byte == 0x20, position - covered >= partLength {
                 guard body(.text(covered..<position)) else { return }
                 covered = position
             }
-            guard starts[Int(byte)], let match = trie.longestMatch(in: bytes, from: position, below: ByteTrie.root),
+            guard starts.contains(byte), let match = trie.longestMatch(in: bytes, from: position, below: ByteTrie.root),
                 let token = tokens[match.id]
             else {
                 position += 1

@@ -16,9 +16,22 @@ struct BertNormalizer: Sendable {
     func normalize(_ bytes: Span<UInt8>, into sink: inout some NormalizedTextSink) {
         var accents = AccentBuffer()
         var index = 0
+        normalize(bytes, from: &index, into: &sink, accents: &accents) { _ in false }
+    }
+
+    /// The same from `index` on, up to the next ASCII byte for which `isEnd` is true; `index` moves there. What was fed is
+    /// complete there, since no ASCII byte changes with what stands before it.
+    ///
+    /// - Parameter accents: empty, and empty again afterwards.
+    @inline(__always)
+    func normalize(
+        _ bytes: Span<UInt8>, from index: inout Int, into sink: inout some NormalizedTextSink,
+        accents: inout AccentBuffer, until isEnd: (UInt8) -> Bool
+    ) {
         while index < bytes.count, !sink.hasEnough {
             let byte = bytes[index]
             if byte < 0x80 {
+                if isEnd(byte) { break }
                 if !accents.isEmpty { flush(&accents, into: &sink) }
                 appendASCII(byte, to: &sink)
                 index += 1
@@ -121,7 +134,7 @@ struct NormalizedText: NormalizedTextSink {
 }
 
 /// A run of scalars with combining classes, which canonical order sorts by class; equal classes keep their order.
-private struct AccentBuffer {
+struct AccentBuffer: Sendable {
     /// Class in the upper 8 bits, place in the run in the next 32, scalar in the lower 24.
     private var entries: [UInt64] = []
 

@@ -5,7 +5,7 @@ extension TextTokenizer {
     package var facts: [(name: String, value: String)] {
         [
             ("max_sequence_length", "\(maximumSequenceLength)"),
-            ("lowercases_first", "\(normalizer.lowercasesFirst)"),
+            ("lowercases_first", "\(words.normalizer.lowercasesFirst)"),
             ("prompt_plain", prompts[.plain]),
             ("prompt_query", prompts[.query]),
             ("prompt_document", prompts[.document]),

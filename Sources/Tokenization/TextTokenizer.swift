@@ -2,7 +2,8 @@ package import Embeddings
 
 /// Turns texts into token ids, the same ids that Hugging Face `tokenizers` gives.
 ///
-/// It never changes after it was read, so any number of threads may use one at once.
+/// Any number of threads may use one at once. What it knows never changes after it was read; each caller works in a scratch
+/// that it alone has meanwhile, with a cache of words.
 package struct TextTokenizer: Sendable {
     /// The largest id plus one, added and special tokens included.
     package let vocabularySize: Int
@@ -10,9 +11,7 @@ package struct TextTokenizer: Sendable {
     package let maximumSequenceLength: Int
     package let paddingID: Int32
 
-    let normalizer: BertNormalizer
-    private let vocabulary: WordPieceVocabulary
-    private let addedTokens: AddedTokens
+    let words: WordPieceTokenizer
     private let specialTokens: SpecialTokens
     let prompts: Prompts
     private let excludesPromptFromPooling: Bool
@@ -22,8 +21,12 @@ package struct TextTokenizer: Sendable {
     /// Reads tokenizer.json of a model's folder, and tokenizer_config.json, sentence_bert_config.json, config.json and
     /// config_sentence_transformers.json where they are there.
     ///
-    /// - Parameter excludesPromptFromPooling: `include_prompt` of the pooling's configuration is false.
-    package init(directory: String, excludesPromptFromPooling: Bool = false) throws(TokenizerError) {
+    /// - Parameters:
+    ///   - excludesPromptFromPooling: `include_prompt` of the pooling's configuration is false.
+    ///   - wordCacheByteCount: memory that each thread that encodes at one time has for words that it met; at least 64.
+    package init(
+        directory: String, excludesPromptFromPooling: Bool = false, wordCacheByteCount: Int = 1 << 19
+    ) throws(TokenizerError) {
         guard let file = try ModelFile(named: "tokenizer.json", in: directory) else {
             throw .unreadable(file: "tokenizer.json", reason: "there is no such file in \(directory)")
         }
@@ -36,23 +39,20 @@ package struct TextTokenizer: Sendable {
             normalizer.lowercasesFirst = true
         }
         try Self.requireBertPreTokenizer(file)
-        vocabulary = try WordPieceVocabulary(try file.member("model"))
-        let entries = try file["added_tokens"]?.elements() ?? []
-        addedTokens = try AddedTokens(entries, vocabulary: vocabulary, normalizer: normalizer)
+        words = try WordPieceTokenizer(file, normalizer: normalizer, wordCacheByteCount: wordCacheByteCount)
         specialTokens = try SpecialTokens(file["post_processor"])
         prompts =
             try ModelFile(named: "config_sentence_transformers.json", in: directory).map(Prompts.init) ?? Prompts()
-        self.normalizer = normalizer
         self.excludesPromptFromPooling = excludesPromptFromPooling
 
         let largestSpecial = (specialTokens.prefix + specialTokens.suffix).max() ?? 0
-        vocabularySize = max(vocabulary.size, addedTokens.size, Int(largestSpecial) + 1)
+        vocabularySize = max(words.vocabulary.size, words.addedTokens.size, Int(largestSpecial) + 1)
         maximumSequenceLength = try SequenceLimit.read(
             sentenceBERT: sentenceBERT, tokenizer: tokenizerConfiguration, model: model)
         guard maximumSequenceLength > specialTokens.count else {
             throw file.malformed("leaves no room for text: the limit is \(maximumSequenceLength) tokens")
         }
-        paddingID = try Self.readPaddingID(tokenizerConfiguration, model, vocabulary, addedTokens)
+        paddingID = try Self.readPaddingID(tokenizerConfiguration, model, words)
 
         if excludesPromptFromPooling {
             for role in [TextRole.plain, .query, .document] where !prompts[role].isEmpty {
@@ -78,55 +78,19 @@ package struct TextTokenizer: Sendable {
         for id in tokenIDs where !(0..<vocabularySize).contains(Int(id)) {
             throw UnknownTokenID(id: id, vocabularySize: vocabularySize)
         }
-        return sequence(of: tokenIDs)
+        return sequence(of: tokenIDs[...])
     }
-
-    private var bodyLimit: Int { maximumSequenceLength - specialTokens.count }
 
     private func encode(_ text: String, withPrompt prompt: String) -> TokenSequence {
-        let text = prompt.isEmpty ? text : prompt + text
-        var words = WordCollector(vocabulary: vocabulary, limit: bodyLimit)
-        collect(text.utf8.span, into: &words)
-        return sequence(of: words.ids)
+        let room = maximumSequenceLength - specialTokens.count
+        return words.withIDs(of: prompt.isEmpty ? text : prompt + text, limit: room) { ids in sequence(of: ids) }
     }
 
-    private func collect(_ bytes: Span<UInt8>, into words: inout WordCollector) {
-        // Added tokens of the normalized text may hold spaces, so only without them may the text be cut at one.
-        let partLength = addedTokens.normalized.isEmpty ? 4096 : Int.max
-        addedTokens.raw.forEachPiece(in: bytes, partLength: partLength) { piece in
-            switch piece {
-            case .token(let id): words.append(tokenID: id)
-            case .text(let range): collect(text: bytes.extracting(range), into: &words)
-            }
-            return !words.hasEnough
-        }
-    }
-
-    private func collect(text bytes: Span<UInt8>, into words: inout WordCollector) {
-        guard !addedTokens.normalized.isEmpty else {
-            normalizer.normalize(bytes, into: &words)
-            return words.finishWord()
-        }
-        var normalized = NormalizedText()
-        normalizer.normalize(bytes, into: &normalized)
-        let bytes = normalized.bytes.span
-        addedTokens.normalized.forEachPiece(in: bytes) { piece in
-            switch piece {
-            case .token(let id): words.append(tokenID: id)
-            case .text(let range): words.append(normalized: bytes.extracting(range))
-            }
-            return !words.hasEnough
-        }
-    }
-
-    private func sequence(of body: [Int32]) -> TokenSequence {
-        var ids = specialTokens.prefix
-        ids.reserveCapacity(min(body.count, bodyLimit) + specialTokens.count)
-        ids.append(contentsOf: body.prefix(bodyLimit))
-        ids.append(contentsOf: specialTokens.suffix)
+    private func sequence(of body: ArraySlice<Int32>) -> TokenSequence {
+        var ids = specialTokens.sequence(of: body, limit: maximumSequenceLength)
         // A tokenizer without special tokens makes nothing of an empty text, which no encoder can read.
-        if ids.isEmpty { ids.append(vocabulary.unknownID) }
-        return TokenSequence(ids: ids, isTruncated: body.count > bodyLimit)
+        if ids.isEmpty { ids.append(words.vocabulary.unknownID) }
+        return TokenSequence(ids: ids, isTruncated: body.count > maximumSequenceLength - specialTokens.count)
     }
 
     private static func requireBertPreTokenizer(_ file: ModelFile) throws(TokenizerError) {
@@ -137,11 +101,11 @@ package struct TextTokenizer: Sendable {
 
     /// `pad_token` of tokenizer_config.json, else `pad_token_id` of config.json, else 0.
     private static func readPaddingID(
-        _ tokenizer: ModelFile?, _ model: ModelFile?, _ vocabulary: WordPieceVocabulary, _ addedTokens: AddedTokens
+        _ tokenizer: ModelFile?, _ model: ModelFile?, _ words: WordPieceTokenizer
     ) throws(TokenizerError) -> Int32 {
         if let token = tokenizer?["pad_token"] {
             let content = try (token["content"] ?? token).string()
-            if let id = addedTokens.id(of: content) ?? vocabulary.id(of: content) { return id }
+            if let id = words.addedTokens.id(of: content) ?? words.vocabulary.id(of: content) { return id }
         }
         return try model?["pad_token_id"]?.tokenID() ?? 0
     }

@@ -46,7 +46,7 @@ struct WordPieceVocabulary: Sendable {
     func id(of piece: String) -> Int32? { trie.id(of: piece.utf8) }
 
     /// Appends the pieces of a word that is not empty; or, where some part of it is no piece, the unknown token alone.
-    func appendPieces(of word: Span<UInt8>, to ids: inout [Int32]) {
+    func appendPieces(of word: Span<UInt8>, to ids: inout TokenBuffer) {
         guard isShortEnough(word) else { return ids.append(unknownID) }
         let restart = ids.count
         var position = 0
