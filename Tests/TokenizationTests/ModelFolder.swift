@@ -49,6 +49,14 @@ struct Definition {
         return try TextTokenizer(directory: folder.path, excludesPromptFromPooling: excludesPromptFromPooling)
     }
 
+    /// The tokenizer under a limit of its own, special tokens included.
+    func tokenizer(limit: Int, wordCacheByteCount: Int) throws -> TextTokenizer {
+        let folder = try ModelFolder([
+            "tokenizer.json": json, "config.json": #"{"max_position_embeddings":\#(limit)}"#,
+        ])
+        return try TextTokenizer(directory: folder.path, wordCacheByteCount: wordCacheByteCount)
+    }
+
     /// What the tokenizer says when it refuses this definition; nil where it takes it.
     func refusal(_ otherFiles: [String: String] = [:]) throws -> String? {
         do {
