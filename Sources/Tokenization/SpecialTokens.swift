@@ -5,17 +5,6 @@ struct SpecialTokens: Sendable, Equatable {
 
     var count: Int { prefix.count + suffix.count }
 
-    /// A text's ids between these, cut so that all together are at most `limit`.
-    func sequence(of body: ArraySlice<Int32>, limit: Int) -> [Int32] {
-        let body = body.prefix(limit - count)
-        var ids: [Int32] = []
-        ids.reserveCapacity(body.count + count)
-        ids.append(contentsOf: prefix)
-        ids.append(contentsOf: body)
-        ids.append(contentsOf: suffix)
-        return ids
-    }
-
     /// Reads `post_processor` of a tokenizer.json; nil, or JSON's null, puts nothing.
     init(_ processor: ModelFile?) throws(TokenizerError) {
         guard let processor else { return }

@@ -78,19 +78,12 @@ package struct TextTokenizer: Sendable {
         for id in tokenIDs where !(0..<vocabularySize).contains(Int(id)) {
             throw UnknownTokenID(id: id, vocabularySize: vocabularySize)
         }
-        return sequence(of: tokenIDs[...])
+        return words.sequence(of: tokenIDs[...], between: specialTokens, limit: maximumSequenceLength)
     }
 
     private func encode(_ text: String, withPrompt prompt: String) -> TokenSequence {
-        let room = maximumSequenceLength - specialTokens.count
-        return words.withIDs(of: prompt.isEmpty ? text : prompt + text, limit: room) { ids in sequence(of: ids) }
-    }
-
-    private func sequence(of body: ArraySlice<Int32>) -> TokenSequence {
-        var ids = specialTokens.sequence(of: body, limit: maximumSequenceLength)
-        // A tokenizer without special tokens makes nothing of an empty text, which no encoder can read.
-        if ids.isEmpty { ids.append(words.vocabulary.unknownID) }
-        return TokenSequence(ids: ids, isTruncated: body.count > maximumSequenceLength - specialTokens.count)
+        let text = prompt.isEmpty ? text : prompt + text
+        return words.sequence(of: text, between: specialTokens, limit: maximumSequenceLength)
     }
 
     private static func requireBertPreTokenizer(_ file: ModelFile) throws(TokenizerError) {

@@ -18,9 +18,7 @@ struct TokenBuffer: Sendable {
     }
 
     mutating func append(_ entry: WordCache.Entry) {
-        append(entry.ids.0)
-        if entry.pieceCount > 1 { append(entry.ids.1) }
-        if entry.pieceCount > 2 { append(entry.ids.2) }
+        for place in 0..<entry.pieceCount { append(entry.id(place)) }
     }
 
     mutating func removeLast(_ number: Int) {

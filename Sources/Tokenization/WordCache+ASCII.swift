@@ -51,9 +51,10 @@ extension WordCache {
                         return .unknown(short)
                     }
                 }
-                ids[count] = entry.ids.0
-                ids[count + 1] = entry.ids.1
-                ids[count + 2] = entry.ids.2
+                for piece in 0..<3 { ids[count + piece] = entry.id(piece) }
+                if entry.pieceCount > 3 {
+                    for piece in 3..<6 { ids[count + piece] = entry.id(piece) }
+                }
                 count += entry.pieceCount
                 place = next == 0x20 ? end + 1 : end
             }

@@ -4,33 +4,54 @@
 /// words nor words that meet in one set cost more than reading them anew. A word is found by all its bytes: no two words
 /// are ever taken for each other.
 struct WordCache: Sendable {
-    static let maximumPieceCount = 3
+    static let maximumPieceCount = 6
 
+    /// A word and its pieces in 32 bytes, of which two are a line of the processor's cache.
     struct Entry: Sendable {
-        fileprivate var low: UInt64 = 0
-        fileprivate var high: UInt64 = 0
-        /// Of which `pieceCount` count.
-        var ids: (Int32, Int32, Int32) = (0, 0, 0)
-        private var wordByteCount: UInt16 = 0
-        private var idCount: UInt16 = 0
+        private static let idBits: UInt64 = 20
+        private static let idMask: UInt64 = 1 << idBits - 1
 
+        private let low: UInt64
+        private let high: UInt64
+        /// Three ids of 20 bits, the first lowest, and above them the word's bytes less one.
+        private let head: UInt64
+        /// Three more, and above them how many there are in all.
+        private let tail: UInt64
+
+        /// Holds no word, since no byte of UTF-8 is 0xFF.
         static let free = Entry()
 
-        private init() {}
+        private init() {
+            (low, high, head, tail) = (.max, .max, 0, 0)
+        }
 
-        init(_ word: ShortWord, tokens: TokenBuffer, start: Int) {
-            (low, high, wordByteCount) = (word.low, word.high, UInt16(word.byteCount))
-            idCount = UInt16(tokens.count - start)
-            func id(_ place: Int) -> Int32 { place < tokens.count ? tokens[place] : 0 }
-            ids = (id(start), id(start + 1), id(start + 2))
+        /// Nil where the pieces, which are the last of `tokens`, are too many or have too large ids.
+        init?(_ word: ShortWord, tokens: TokenBuffer, from start: Int) {
+            let count = tokens.count - start
+            guard 1...WordCache.maximumPieceCount ~= count else { return nil }
+            var halves = [UInt64(word.byteCount - 1), UInt64(count)]
+            for place in (0..<WordCache.maximumPieceCount).reversed() {
+                let id = place < count ? UInt64(UInt32(bitPattern: tokens[start + place])) : 0
+                guard id <= Self.idMask else { return nil }
+                halves[place / 3] = halves[place / 3] << Self.idBits | id
+            }
+            (low, high, head, tail) = (word.low, word.high, halves[0], halves[1])
         }
 
         @inline(__always)
-        var pieceCount: Int { Int(idCount) }
+        var pieceCount: Int { Int(tail >> (3 * Self.idBits)) }
+
+        /// - Returns: 0 from `pieceCount` on.
+        @inline(__always)
+        func id(_ place: Int) -> Int32 {
+            let half = place < 3 ? head : tail
+            return Int32(truncatingIfNeeded: half >> (UInt64(place % 3) * Self.idBits) & Self.idMask)
+        }
 
         @inline(__always)
         func holds(_ word: ShortWord) -> Bool {
-            low == word.low && high == word.high && Int(wordByteCount) == word.byteCount
+            // One branch for all three.
+            (low ^ word.low) | (high ^ word.high) | (head >> (3 * Self.idBits) ^ UInt64(word.byteCount &- 1)) == 0
         }
     }
 
@@ -56,10 +77,10 @@ struct WordCache: Sendable {
 
     /// Keeps a word with its pieces, which are the last of `tokens`, unless they are too many.
     mutating func insert(_ word: ShortWord, tokens: TokenBuffer, from start: Int) {
-        guard 1...Self.maximumPieceCount ~= tokens.count - start else { return }
+        guard let entry = Entry(word, tokens: tokens, from: start) else { return }
         let place = Self.place(of: word, shift: shift)
         entries[place + 1] = entries[place]
-        entries[place] = Entry(word, tokens: tokens, start: start)
+        entries[place] = entry
     }
 
     /// Where the word's set begins.

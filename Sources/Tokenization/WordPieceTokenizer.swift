@@ -1,3 +1,5 @@
+import Embeddings
+
 /// Turns a text into the ids of its pieces: added tokens, normalizer, pre-tokenizer and vocabulary of a tokenizer.json.
 ///
 /// A class, since its parts are many and every text would have to retain each of them. Any number of threads may use it
@@ -22,13 +24,26 @@ final class WordPieceTokenizer: Sendable {
         scratches = TokenizerScratchPool(vocabulary: vocabulary, wordCacheByteCount: wordCacheByteCount)
     }
 
-    /// Hands out the ids of a text: all of them, or more than `limit`, since the text is read no further than that.
-    func withIDs<Result>(of text: String, limit: Int, _ body: (ArraySlice<Int32>) -> Result) -> Result {
+    /// A text between special tokens, all together at most `limit`. It is read no further than that needs.
+    func sequence(of text: String, between specialTokens: SpecialTokens, limit: Int) -> TokenSequence {
         scratches.withScratch { scratch in
-            scratch.words.begin(limit: limit)
+            scratch.words.begin(limit: limit - specialTokens.count)
             collect(text.utf8.span, into: &scratch)
-            return body(scratch.words.tokens.ids)
+            return sequence(of: scratch.words.tokens.ids, between: specialTokens, limit: limit)
         }
+    }
+
+    /// The same of ids of a text; those beyond the limit are cut.
+    func sequence(of body: ArraySlice<Int32>, between specialTokens: SpecialTokens, limit: Int) -> TokenSequence {
+        let room = limit - specialTokens.count
+        var ids: [Int32] = []
+        ids.reserveCapacity(min(body.count, room) + specialTokens.count)
+        ids.append(contentsOf: specialTokens.prefix)
+        ids.append(contentsOf: body.prefix(room))
+        ids.append(contentsOf: specialTokens.suffix)
+        // A tokenizer without special tokens makes nothing of an empty text, which no encoder can read.
+        if ids.isEmpty { ids.append(vocabulary.unknownID) }
+        return TokenSequence(ids: ids, isTruncated: body.count > room)
     }
 
     private func collect(_ bytes: Span<UInt8>, into scratch: inout TokenizerScratch) {
