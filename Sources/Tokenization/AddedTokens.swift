@@ -76,7 +76,9 @@ struct AddedTokenMatcher: Sendable {
 
     private var trie = ByteTrie()
     private var tokens: [Int32: AddedToken] = [:]
+    /// What patterns start with.
     private var starts = ByteSet()
+    private var startsAndSpace = ByteSet()
 
     /// Of equal patterns the first one counts (Hugging Face takes any); an empty one never matches.
     init(_ patterns: [(id: Int32, token: AddedToken, pattern: [UInt8])]) {
@@ -85,7 +87,9 @@ struct AddedTokenMatcher: Sendable {
             trie.insert(pattern, id: id)
             tokens[id] = token
             starts.insert(first)
+            startsAndSpace.insert(first)
         }
+        startsAndSpace.insert(0x20)
     }
 
     var isEmpty: Bool { tokens.isEmpty }
@@ -96,9 +100,10 @@ struct AddedTokenMatcher: Sendable {
         var covered = 0
         var position = 0
         while !isEmpty, position < bytes.count {
-            // Up to the next byte that a token starts with, or to where a part is long enough.
             let (partEnd, overflows) = covered.addingReportingOverflow(partLength)
-            position = starts.firstIndex(in: bytes, from: position, to: overflows ? bytes.count : partEnd)
+            let end = overflows ? bytes.count : min(partEnd, bytes.count)
+            if position < end { position = starts.firstIndex(in: bytes, from: position, to: end) }
+            if position >= end { position = startsAndSpace.firstIndex(in: bytes, from: position, to: bytes.count) }
             guard position < bytes.count else { break }
             let byte = bytes[position]
             if byte == 0x20, position - covered >= partLength {

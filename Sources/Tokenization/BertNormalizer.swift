@@ -19,8 +19,8 @@ struct BertNormalizer: Sendable {
         normalize(bytes, from: &index, into: &sink, accents: &accents) { _ in false }
     }
 
-    /// The same from `index` on, up to the next ASCII byte for which `isEnd` is true; `index` moves there. What was fed is
-    /// complete there, since no ASCII byte changes with what stands before it.
+    /// The same from `index` on, up to the next ASCII byte for which `isEnd` is true; `index` moves there. What was fed
+    /// is complete there, since no ASCII byte changes with what stands before it.
     ///
     /// - Parameter accents: empty, and empty again afterwards.
     @inline(__always)

@@ -2,9 +2,8 @@
 struct ByteSet: Sendable {
     /// (256)
     private var contains = [Bool](repeating: false, count: 256)
-    /// Each member eight times over, while there are no more than four.
+    /// Each member eight times over.
     private var patterns: [UInt64] = []
-    private var memberCount = 0
 
     @inline(__always)
     func contains(_ byte: UInt8) -> Bool { contains[Int(byte)] }
@@ -12,15 +11,14 @@ struct ByteSet: Sendable {
     mutating func insert(_ byte: UInt8) {
         guard !contains(byte) else { return }
         contains[Int(byte)] = true
-        memberCount += 1
         patterns.append(UInt64(byte) &* Self.ones)
     }
 
-    /// Where the first member stands in `start..<end`, which may reach beyond the bytes; else `start`, `end` or the end of
-    /// the bytes, whichever is last but no more than the bytes.
+    /// Where the first member stands in `start..<end`, which may be empty or reach beyond the bytes; else where that ends.
     func firstIndex(in bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
         let end = min(end, bytes.count)
         var index = start
+        // With more members, byte by byte is as fast.
         if patterns.count <= 4 {
             while index &+ 8 <= end {
                 let eight = bytes.bytes.eightBytes(at: index)

@@ -2,8 +2,8 @@ package import Embeddings
 
 /// Turns texts into token ids, the same ids that Hugging Face `tokenizers` gives.
 ///
-/// Any number of threads may use one at once. What it knows never changes after it was read; each caller works in a scratch
-/// that it alone has meanwhile, with a cache of words.
+/// Any number of threads may use one at once. What it knows never changes after it was read; each caller works in a
+/// scratch that it alone has meanwhile, with a cache of words.
 package struct TextTokenizer: Sendable {
     /// The largest id plus one, added and special tokens included.
     package let vocabularySize: Int

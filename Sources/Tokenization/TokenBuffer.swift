@@ -1,6 +1,6 @@
 /// The ids of a text under way, in storage that stays for the next text.
 struct TokenBuffer: Sendable {
-    /// Longer storage is given back when its text is done.
+    /// Longer storage is given back when the next text begins.
     private static let keptCapacity = 1 << 15
 
     private(set) var count = 0

@@ -75,7 +75,7 @@ struct WordCache: Sendable {
         return entries[place + 1].holds(word) ? entries[place + 1] : nil
     }
 
-    /// Keeps a word with its pieces, which are the last of `tokens`, unless they are too many.
+    /// Keeps a word with its pieces, which are the last of `tokens`, unless they do not fit.
     mutating func insert(_ word: ShortWord, tokens: TokenBuffer, from start: Int) {
         guard let entry = Entry(word, tokens: tokens, from: start) else { return }
         let place = Self.place(of: word, shift: shift)

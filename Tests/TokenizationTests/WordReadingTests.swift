@@ -102,6 +102,21 @@ struct WordReadingTests {
         #expect(tokenizer.body(of: "a a\0 a a\0\0 b \0 b") == [4, 1, 4, 1, 6, 1, 6])
     }
 
+    @Test func idsAsLargeAsTheyGoStayWhatTheyAre() throws {
+        var definition = Definition()
+        definition.model = """
+            {"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+            "vocab":{"[UNK]":1,"a":1048575,"##a":1048576,"b":2147483646,"##b":1048574}}
+            """
+        let tokenizer = try definition.tokenizer(limit: 512, wordCacheByteCount: 64)
+        let (a, more, b, andB): (Int32, Int32, Int32, Int32) = (1_048_575, 1_048_576, 2_147_483_646, 1_048_574)
+        #expect(
+            tokenizer.body(of: "a aa b abbbbb a aa b abbbbb bb bb") == [
+                a, a, more, b, a, andB, andB, andB, andB, andB,
+                a, a, more, b, a, andB, andB, andB, andB, andB, b, andB, b, andB,
+            ])
+    }
+
     @Test(arguments: [7, 8, 9, 16, 17])
     func aWordIsUnknownOverItsLimitKnownOrNot(limit: Int) throws {
         let plain = PlainReading(vocabulary: PlainReading.example.vocabulary, maximumWordLength: limit)
