@@ -3,14 +3,14 @@
 
     python tokenizer_speed.py --ovenbird .build/release/ovenbird --model DIR --texts FILE [--pairs 5] [--floor 10]
 
-needs a Python with `tokenizers`. FILE is NDJSON lines {"id","text"} or one text a line. Two ways to use a tokenizer are
-timed: `documents`, the texts joined to 10 kB each and read without a limit; `sentences`, the texts as they are, cut at the
-model's limit. Both sides take turns, a pair at a time, on one thread each, and are timed by the processor seconds of that
-thread within the process, so that neither start nor output counts and other work on the machine counts little. Of Hugging
-Face the fastest of `encode_batch`, `encode_batch_fast` (both 64 texts at a time) and `encode` counts in each pair; nothing
-is read out of its encodings. Of ovenbird the median of `--rounds` counts, of which the first meets an empty cache. It
-prints one JSON line: for each way the megabytes a second of both, and the median of the pairs' ratios. It ends with 1
-where ids differ or a ratio is below the floor.
+needs a Python with `tokenizers`. FILE is NDJSON lines {"id","text"} if its first line is an object, else one text a line.
+Two ways to use a tokenizer are timed: `documents`, the texts joined to 10 kB each and read without a limit; `sentences`, the
+texts as they are, cut at the model's limit. Both sides take turns, a pair at a time, on one thread each, and are timed by
+the processor seconds of that thread within the process, so that neither start nor output counts and other work on the
+machine counts little. Of Hugging Face the fastest of `encode_batch`, `encode_batch_fast` (both 64 texts at a time) and
+`encode` counts in each pair; nothing is read out of its encodings. Of ovenbird the median of `--rounds` counts, of which the
+first meets an empty cache. It prints one JSON line: for each way the megabytes a second of both, and the median of the pairs'
+ratios. It ends with 1 where ids differ or a ratio is below the floor.
 """
 import argparse
 import json
@@ -31,10 +31,11 @@ UNLIMITED = 4_000_000
 
 
 def read_texts(path, byte_count):
-    texts, size = [], 0
+    texts, size, is_json = [], 0, None
     with open(path, encoding="utf-8") as file:
         for line in file:
-            text = json.loads(line)["text"] if line.startswith("{") else line.rstrip("\n")
+            is_json = line.startswith("{") if is_json is None else is_json
+            text = json.loads(line)["text"] if is_json else line.rstrip("\n")
             texts.append(text)
             size += len(text.encode())
             if size >= byte_count:
