@@ -29,13 +29,18 @@ struct WordCache: Sendable {
         init?(_ word: ShortWord, tokens: TokenBuffer, from start: Int) {
             let count = tokens.count - start
             guard 1...WordCache.maximumPieceCount ~= count else { return nil }
-            var halves = [UInt64(word.byteCount - 1), UInt64(count)]
-            for place in (0..<WordCache.maximumPieceCount).reversed() {
-                let id = place < count ? UInt64(UInt32(bitPattern: tokens[start + place])) : 0
-                guard id <= Self.idMask else { return nil }
-                halves[place / 3] = halves[place / 3] << Self.idBits | id
+            for place in start..<tokens.count where UInt64(UInt32(bitPattern: tokens[place])) > Self.idMask {
+                return nil
             }
-            (low, high, head, tail) = (word.low, word.high, halves[0], halves[1])
+            func packed(_ top: Int, from start: Int) -> UInt64 {
+                (0..<3).reversed().reduce(UInt64(top)) { bits, offset in
+                    let place = start + offset
+                    let id = place < tokens.count ? UInt64(UInt32(bitPattern: tokens[place])) : 0
+                    return bits << Self.idBits | id
+                }
+            }
+            (low, high) = (word.low, word.high)
+            (head, tail) = (packed(word.byteCount - 1, from: start), packed(count, from: start + 3))
         }
 
         @inline(__always)
