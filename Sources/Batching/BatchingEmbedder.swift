@@ -1,7 +1,7 @@
 import CoreMetrics
 package import Embeddings
 import Foundation
-package import Inference
+import Inference
 import Synchronization
 
 /// An input whose token ids are not the model's.

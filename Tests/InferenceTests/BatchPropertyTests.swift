@@ -6,6 +6,7 @@ import Testing
 
 /// The same text has the same bits alone, in any batch, at any position, in both layouts and on any thread: ten thousand
 /// random batches on the best instructions, and some on each of the others.
+@Suite(.onOwnThread)
 struct BatchPropertyTests {
     /// Several heads, several layers, odd sizes, a tail for int8.
     private static let models = [0, 2, 3, 4, 10]

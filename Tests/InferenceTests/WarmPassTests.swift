@@ -5,7 +5,7 @@ import Inference
 import Testing
 
 /// A warm pass allocates nothing: counted by functions that stand in malloc's place.
-@Suite(.enabled(if: allocation_counter_works() != 0))
+@Suite(.enabled(if: allocation_counter_works() != 0), .onOwnThread)
 struct WarmPassTests {
     @Test func theCounterCounts() {
         #expect(allocations { release(malloc(100)) } == 1)

@@ -2,6 +2,7 @@ import CKernels
 import Testing
 
 /// Attention of every table against the plain twin, and the plain twin against the definition.
+@Suite(.onOwnThread)
 struct AttentionKernelTests {
     private static let headSizes = [1, 2, 3, 5, 16, 31, 32, 33, 64, 80]
 

@@ -2,6 +2,7 @@ import CKernels
 import Testing
 
 /// Dense layers of every table against the plain twin, over odd sizes, and the plain twin against the definition.
+@Suite(.onOwnThread)
 struct DenseKernelTests {
     /// Numbers of inputs and of outputs up to 70, some of all pairs, with every number of rows up to 30 and every epilogue in turn.
     @Test(arguments: KernelTable.products)

@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 /// Layer norm of every table, with each copy that a dense layer may read, against the definition in double precision.
+@Suite(.onOwnThread)
 struct LayerNormKernelTests {
     enum Copy: CaseIterable, Sendable { case none, bf16, i8, i8WithTail }
 

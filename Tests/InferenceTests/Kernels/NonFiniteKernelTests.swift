@@ -2,6 +2,7 @@ import CKernels
 import Testing
 
 /// What CKernels.h says of NaN, infinities and denormals.
+@Suite(.onOwnThread)
 struct NonFiniteKernelTests {
     /// Quiet, negative, signalling, and with every payload: the processor's own is the first or the second.
     private static let nans: [Float] = [0x7FC0_0000, 0xFFC0_0000, 0x7FC0_0001, 0x7FA0_0000, 0x7FFF_FFFF, 0x7FC0_01FF]

@@ -2,6 +2,7 @@ import CKernels
 import Testing
 
 /// Weights in panels, and the functions that every machine shares.
+@Suite(.onOwnThread)
 struct PackingKernelTests {
     @Test(arguments: KernelTable.products)
     func panelsHoldEveryWeightAndZerosBesideThem(product: KernelTable.Product) throws {

@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 /// Activations, softmax and quantization of every table against their definitions in double precision; so is the plain twin.
+@Suite(.onOwnThread)
 struct RowKernelTests {
     private static let counts = Array(0...70) + [127, 128, 129, 1_000]
 
