@@ -32,9 +32,9 @@ package final class Gang: @unchecked Sendable {
     /// Until a member that waits for a part lets other threads run.
     private static let pausesForPart = 1_000
 
-    /// - Parameter partTime: what a part should at least take one core. 4 µs: shorter ones cost more to hand out than a
+    /// - Parameter partTime: what a part should at least take one core. 3 µs: shorter ones cost more to hand out than a
     ///   second core saves.
-    package init(memberLimit: Int, partTime: Duration = .microseconds(4)) {
+    package init(memberLimit: Int, partTime: Duration = .microseconds(3)) {
         precondition(memberLimit >= 1)
         self.memberLimit = memberLimit
         nanosecondsOfPart = max(1, Int(partTime / .nanoseconds(1)))

@@ -117,7 +117,7 @@ struct Pass {
         // Of each sequence its heads: a lone one is divided, too.
         crew.divide(
             sequences.count * heads, of: .attention,
-            nanoseconds: rowCount * (32 + batch.width) * model.hiddenSize / 32
+            nanoseconds: rowCount * (32 + batch.width) * model.hiddenSize / 20
         ) { range in
             var next = range.lowerBound
             var row = firstRow(of: sequences.lowerBound + next / heads)
