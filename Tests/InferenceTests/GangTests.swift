@@ -5,15 +5,15 @@ import Synchronization
 import Testing
 
 /// Threads that come, help and are called back at any moment change no bit and lose no part.
-@Suite(.serialized)
+@Suite(.onOwnThread, .serialized)
 struct GangTests {
-    @Test(arguments: [1, 4, 7, 10], Precision.allCases)
+    @Test(arguments: [4, 10], Precision.allCases)
     func helpersChangeNoBit(index: Int, precision: Precision) throws {
         let model = try EncoderModel.calibrated(
             directory: TinyBert.all[index].directory, precision: precision, instructionSet: InstructionSet.chosen())
         for memberLimit in 1...4 {
             let helped = try Hammer(model, memberLimit: memberLimit, leaders: 1, helpers: memberLimit - 1).run(
-                batches: 60, seed: UInt64(index))
+                batches: 30, seed: UInt64(index))
             #expect((helped > 0) == (memberLimit > 1))
         }
     }
@@ -22,7 +22,7 @@ struct GangTests {
     func helpersThatGoFromGangToGangChangeNoBit(precision: Precision) throws {
         let model = try EncoderModel.calibrated(
             directory: TinyBert.all[3].directory, precision: precision, instructionSet: InstructionSet.chosen())
-        #expect(try Hammer(model, memberLimit: 4, leaders: 2, helpers: 3).run(batches: 200, seed: 5) > 0)
+        #expect(try Hammer(model, memberLimit: 4, leaders: 2, helpers: 3).run(batches: 120, seed: 5) > 0)
     }
 
     /// The same on real sizes, where the model is at hand: steps have many parts.
@@ -124,9 +124,14 @@ private final class Hammer: Sendable {
         }
     }
 
+    private var isHelpMissing: Bool { !recalls.isEmpty && helped.load(ordering: .relaxed) == 0 }
+
     private func lead(_ gang: Gang, _ cases: [Case], count: Int, using random: inout SeededRandom) {
         var workspace = model.makeWorkspace(maximumTokenCount: 1, maximumSequenceLength: 1)
-        for _ in 0..<count {
+        var done = 0
+        // A busy machine may keep the helpers away for long.
+        while done < count || isHelpMissing && done < 500 * count {
+            done += 1
             // One that must grow under the eyes of helpers of the pass before.
             if Int.random(in: 0..<8, using: &random) == 0 {
                 workspace = model.makeWorkspace(maximumTokenCount: 1, maximumSequenceLength: 1)
