@@ -6,18 +6,7 @@ import Testing
 /// A text's vector does not depend on its neighbours nor on the layout.
 @Suite(.onOwnThread)
 struct BatchInvarianceTests {
-    @Test(arguments: [0, 2, 3, 5, 10], InstructionSet.available.filter { $0 != .plain })
-    func aTextAloneHasTheSameBitsAsInAnyBatch(index: Int, instructionSet: InstructionSet) throws {
-        for precision in Precision.allCases where precision == .fp32 || instructionSet != .openblas {
-            let model = try EncoderModel.calibrated(
-                directory: TinyBert.all[index].directory, precision: precision, instructionSet: instructionSet)
-            let longest = min(model.maximumPositionEmbeddings, 200)
-            try expectInvariance(
-                of: model, lengths: [1, 2, 3, 5, 15, 16, 17, 31, 33, longest].filter { $0 <= longest })
-        }
-    }
-
-    /// The same on real sizes, where the model is at hand.
+    /// Real sizes and long texts, where the model is at hand; BatchPropertyTests draw many more of small ones.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"] != nil))
     func aTextHasTheSameBitsInARealModel() throws {
         let directory = try #require(ProcessInfo.processInfo.environment["OVENBIRD_TEST_MODEL"])

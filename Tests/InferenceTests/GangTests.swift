@@ -34,7 +34,7 @@ struct GangTests {
             directory: directory, precision: precision, instructionSet: InstructionSet.chosen())
         for memberLimit in 2...3 {
             let helped = try Hammer(model, memberLimit: memberLimit, leaders: 1, helpers: memberLimit - 1).run(
-                batches: 40, seed: 9)
+                batches: 10, seed: 9)
             #expect(helped > 0)
         }
     }
