@@ -61,7 +61,11 @@ PLANTS = {
     "norm": ("row_kernels.h", "squares = fma_v(part, part, squares);", "squares += part;"),
     "softmax": ("row_kernels.h", "i < end; i += EK_LANES", "i + EK_LANES < end; i += EK_LANES"),
     "keys": ("attention_kernels.h", "2 * s + 1 < key_count", "2 * s + 1 < key_count - 1"),
-    "panel": ("attention_kernels.h", "k = count; k < EK_PANEL", "k = count + 1; k < EK_PANEL"),
+    "head": (
+        "attention_kernels.h",
+        "store_part((float *)to, value, count)",
+        "store_part((float *)to, value, count - 1)",
+    ),
 }
 
 
