@@ -1,8 +1,8 @@
 """Times the dense layers of every table of kernels that this processor has, in every precision, beside OpenBLAS.
 
-Decides by figures whether float runs on our own kernels or on OpenBLAS: OpenBLAS is the choice wherever it is within 5 %
-of ours, as `blas.c` calls it, over the layers of MiniLM and bge-base. OpenBLAS runs the kernels that it has for the same
-instructions, whatever the processor could do besides. One thread; Gop/s count a multiplication and an addition as
+Decides by figures whether float runs on our own kernels or on OpenBLAS: OpenBLAS is the choice wherever it is within
+5 % of ours, as `blas.c` calls it, over the layers of MiniLM and bge-base. OpenBLAS runs the kernels that it has for the
+same instructions, whatever the processor could do besides. One thread; Gop/s count a multiplication and an addition as
 two; `share` is that of bare multiply-and-add loops of the table; `whole` is one call of OpenBLAS for a whole product,
 without bias: the most that could be had of it.
 
@@ -93,7 +93,7 @@ def main():
                 }
                 choice[table] = {
                     "fp32": "OpenBLAS" if max(ratios["openblas"]) >= 0.95 else "own kernels",
-                    **{f"{other}_to_own": [round(f(values), 3) for f in (min, max)] for other, values in ratios.items()},
+                    **{f"{name}_to_own": [round(f(values), 3) for f in (min, max)] for name, values in ratios.items()},
                 }
     for row in rows:
         print(json.dumps(row))

@@ -334,7 +334,7 @@ static void sweep_layer_norm_width(const ek_kernels *kernels, int width, int row
     const bool copies = precision != ek_f32;
     ek_kernels_plain()->layer_norm(expected, stride * 4, &norm, copies ? &twin : 0, row_count);
     kernels->layer_norm(rows, stride * 4, &norm, copies ? &copy : 0, row_count);
-    // Values are at most 1 in magnitude beside the offset; the least deviation of two or more of them is far above 1e-3.
+    // Values are at most 1 in magnitude beside the offset; the least deviation of two or more is far above 1e-3.
     const double tolerance = 4 * (width + 8) * unit_f32 * (1 + offset) * (width < 8 ? 100 : 8);
     for (int r = 0; r < row_count; r++) {
         for (int i = 0; i < stride; i++) {
@@ -385,7 +385,8 @@ static void sweep_attention_shape(const ek_kernels *kernels, ek_precision precis
     const bool is_narrow = precision == ek_bf16;
     const int heads = 3, width = is_narrow ? 2 : 4, most = queries > keys ? queries : keys;
     // q, k and v side by side, and a value that no head reads.
-    const int64_t stride = ((int64_t)3 * heads * size * width + 4 + 3) / 4 * 4, out_stride = (int64_t)heads * size * width;
+    const int64_t stride = ((int64_t)3 * heads * size * width + 4 + 3) / 4 * 4;
+    const int64_t out_stride = (int64_t)heads * size * width;
     char *rows = random_rows(most * stride, precision);
     ek_attention sequence = {.precision = precision, .q = rows, .k = rows + heads * size * width,
                              .v = rows + 2 * heads * size * width, .stride = stride, .out_stride = out_stride,

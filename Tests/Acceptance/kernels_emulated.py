@@ -1,11 +1,12 @@
 """Sweeps the kernels of processors that this machine is not, under an emulator, and of the one that it is.
 
-Claims: each table of kernels agrees with the plain twin to rounding (`kernel_sweep.c`; tolerances grow with the length of
-the sums); each processor is offered exactly the tables whose instructions it has, and runs into none that it lacks;
+Claims: each table of kernels agrees with the plain twin to rounding (`kernel_sweep.c`; tolerances grow with the length
+of the sums); each processor is offered exactly the tables whose instructions it has, and runs into none that it lacks;
 with `--ovenbird`, the whole program encodes on x86-64 processors without AVX-512 and without AVX2, with the kernels
 that fit them, to the same vectors.
 
-Needs clang (the kernels use its vector types), and for the foreign processors Debian's qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross.
+Needs clang (the kernels use its vector types), and for the foreign processors Debian's qemu-user, gcc-aarch64-linux-gnu
+and libc6-dev-arm64-cross; `--ovenbird` needs NumPy.
 """
 
 import argparse
@@ -56,7 +57,11 @@ SLACK = {"x86_64": 64, "aarch64": 0}
 
 # Each lets one tail end one too early or too late: the sweep must fail.
 PLANTS = {
-    "sum": ("tile_kernels.h", "s = 0; s < step_count; s++) {\n        const", "s = 1; s < step_count; s++) {\n        const"),
+    "sum": (
+        "tile_kernels.h",
+        "s = 0; s < step_count; s++) {\n        const",
+        "s = 1; s < step_count; s++) {\n        const",
+    ),
     "activation": ("row_kernels.h", "0), count - i);", "0), count - i - 1);"),
     "norm": ("row_kernels.h", "squares = fma_v(part, part, squares);", "squares += part;"),
     "softmax": ("row_kernels.h", "i < end; i += EK_LANES", "i + EK_LANES < end; i += EK_LANES"),
@@ -113,7 +118,8 @@ def own_tables():
 def sweep(command, place, tables, verdict):
     """Answers what the sweep printed."""
     done = run(command)
-    verdict.expect(done.returncode == 0, f"{place}: the sweep ends with 0, not {done.returncode}:\n{done.stderr[-3000:]}")
+    trouble = f"{place}: the sweep ends with {done.returncode}:\n{done.stderr[-3000:]}"
+    verdict.expect(done.returncode == 0, trouble)
     figures = json.loads(done.stdout) if done.stdout.endswith("}\n") else {}
     found = [name for name, figure in figures.items() if figure]
     verdict.expect(sorted(found) == sorted(tables), f"{place}: {found} instead of {tables}")
