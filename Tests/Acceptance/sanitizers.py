@@ -8,10 +8,10 @@ calls there what can be called in the whole repository too, where it takes much 
 
     swift test --sanitize=address -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined --filter KernelTests
 
-First as the sources stand: every test of the kernels must pass. Then with one fault planted at a time, in a loop of a kernel:
-a panel read one step too far, a vector written one value too far, a sum that leaves its type's range, and a tail that
-ends one value too soon; each must end in red, with the sanitizer's own words or, for the last, a test's. About five
-minutes on two cores.
+First as the sources stand: every test of the kernels must pass. Then with one fault planted at a time, in a loop of a
+kernel: a panel read one step too far, a vector written one value too far, a sum that leaves its type's range, and a tail
+that ends one value too soon; each must end in red, with the sanitizer's own words or, for the last, a test's. About
+five minutes on two cores.
 """
 import argparse
 import json
@@ -44,8 +44,8 @@ FAULTS = [
      "int32_t exact = 0;", "int32_t exact = INT32_MAX - 1000;",
      "plainProductsAreTheirDefinition", "signed integer overflow"),
     ("a tail that ends one value too soon", "vector_math.h",
-     "EK_INLINE void store_part(float *to, vf value, int64_t count) { memcpy(to, &value, (size_t)count * sizeof(float)); }",
-     "EK_INLINE void store_part(float *to, vf value, int64_t count) { memcpy(to, &value, (size_t)(count - 1) * 4); }",
+     "void store_part(float *to, vf value, int64_t count) { memcpy(to, &value, (size_t)count * sizeof(float)); }",
+     "void store_part(float *to, vf value, int64_t count) { memcpy(to, &value, (size_t)(count - 1) * sizeof(float)); }",
      "normsAreTheirDefinition", "Expectation failed"),
 ]
 
@@ -74,7 +74,8 @@ def write_package(folder):
 def run(options, folder, tests):
     """Whether they passed, and all that they printed."""
     command = [options.swift, "test", *FLAGS, "--filter", tests, *(["-j", str(options.jobs)] if options.jobs else [])]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.returncode == 0, done.stdout
 
 

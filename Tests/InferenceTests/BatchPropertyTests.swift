@@ -4,8 +4,8 @@ import Inference
 import Synchronization
 import Testing
 
-/// The same text has the same bits alone, in any batch, at any position, in both layouts and on any thread: ten thousand
-/// random batches on the best instructions, and some on each of the others.
+/// The same text has the same bits alone, in any batch, at any position, in both layouts and on any thread: ten
+/// thousand random batches on the best instructions, and some on each of the others.
 @Suite(.onOwnThread)
 struct BatchPropertyTests {
     /// Several heads, several layers, odd sizes, a tail for int8.

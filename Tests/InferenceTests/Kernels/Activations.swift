@@ -14,9 +14,10 @@ extension ek_activation {
         }
     }
 
-    /// What a kernel's result may be off by at x. For the erf form CKernels.h names it; the others are one exponential of
-    /// relative error below 2ε, of an argument that rounding has moved by up to 2·|x|·ε, and are |x| in size: 4ε of the
-    /// greater of 1 and |x| cover both, since where |x| is great the exponential does not count. No activation is steeper than 1.13, and that slope carries an error of x.
+    /// What a kernel's result may be off by at x. For the erf form CKernels.h names it; the others are one exponential
+    /// of relative error below 2ε, of an argument that rounding has moved by up to 2·|x|·ε, and are |x| in size: 4ε of
+    /// the greater of 1 and |x| cover both, since where |x| is great the exponential does not count. No activation is
+    /// steeper than 1.13, and that slope carries an error of x.
     func tolerance(at x: Double, errorOfX: Double, isNarrow: Bool) -> Double {
         let own: Double
         switch self {

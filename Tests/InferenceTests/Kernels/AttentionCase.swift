@@ -110,11 +110,11 @@ final class AttentionCase {
 
     /// What a kernel may be off by, values being in ±1.
     ///
-    /// A score sums head-size products of up to `reach`, so it is off by ε · size · reach at the very most (see the dense
-    /// layers); as a power of two it makes a weight off by ln 2 times that, and the weights' error meets the output twice, in the sum
-    /// above the line and in the one below. Two sums over keys of positive weights take ε · keys / 2 each. In bfloat16
-    /// each weight is rounded, off by ε/2 of it, above and below the line alike: at most ε/2 · |v - out| ≤ ε; and the
-    /// output is.
+    /// A score sums head-size products of up to `reach`, so it is off by ε · size · reach at the very most (see the
+    /// dense layers); as a power of two it makes a weight off by ln 2 times that, and the weights' error meets the
+    /// output twice, in the sum above the line and in the one below. Two sums over keys of positive weights take ε ·
+    /// keys / 2 each. In bfloat16 each weight is rounded, off by ε/2 of it, above and below the line alike: at most
+    /// ε/2 · |v - out| ≤ ε; and the output is.
     func tolerance(at exact: Double) -> Double {
         let scores = 2 * 0.7 * Double(shape.headSize) * Double(reach)
         let float = floatEpsilon * (scores + Double(shape.keys) + 8)

@@ -53,7 +53,8 @@ final class DenseCase {
         bias = pool.floats(shape.outputs)
         residual = pool.floats(shape.rows * shape.outputs)
         ranges = pool.floats(shape.rows).map { ek_range(scale: (1.5 + $0) / 255, low: $0 - 0.5) }
-        // Rows that may be read beyond the last one are there, and what stands in a step behind the inputs is any number.
+        // Rows that may be read beyond the last one are there, and what stands in a step behind the inputs is any
+        // number.
         let rows = (shape.rows + 63) / 64 * 64
         let steps = Int(ek_step_count(shape.precision, Int32(shape.inputs)))
         input = KernelRows(

@@ -4,7 +4,8 @@ import Testing
 /// Dense layers of every table against the plain twin, over odd sizes, and the plain twin against the definition.
 @Suite(.onOwnThread)
 struct DenseKernelTests {
-    /// Numbers of inputs and of outputs up to 70, some of all pairs, with every number of rows up to 30 and every epilogue in turn.
+    /// Numbers of inputs and of outputs up to 70, some of all pairs, with every number of rows up to 30 and every
+    /// epilogue in turn.
     @Test(arguments: KernelTable.products)
     func productsAgreeAtEverySize(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)
@@ -152,8 +153,8 @@ struct DenseKernelTests {
 }
 
 extension DenseCase {
-    /// One product by its definition, bias added, and what the plain twin may be off by. For i8 the weights are those that
-    /// rounding to a scale of the output's greatest over 127 gives.
+    /// One product by its definition, bias added, and what the plain twin may be off by. For i8 the weights are those
+    /// that rounding to a scale of the output's greatest over 127 gives.
     func exactProduct(row: Int, column: Int) -> (value: Double, tolerance: Double) {
         let row0 = weights[column * shape.inputs..<(column + 1) * shape.inputs]
         var (sum, depth) = (0.0, 0.0)

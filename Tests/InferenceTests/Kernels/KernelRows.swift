@@ -3,8 +3,8 @@ import Foundation
 
 /// Rows of bytes, some bytes apart, for a kernel to read or to write.
 ///
-/// What it may not write holds canaries: the gaps between rows, and 64 bytes behind the last one. What it may only read ends
-/// exactly where its last row does, so that the address sanitizer sees one byte more.
+/// What it may not write holds canaries: the gaps between rows, and 64 bytes behind the last one. What it may only
+/// read ends exactly where its last row does, so that the address sanitizer sees one byte more.
 final class KernelRows {
     enum Use { case reading, writing }
 

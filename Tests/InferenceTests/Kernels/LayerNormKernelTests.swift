@@ -164,9 +164,9 @@ private struct Normal {
         (values[column] - mean) / deviation * Double(gamma) + Double(beta)
     }
 
-    /// The mean's K additions are off by up to ε/2 each of sums that grow to K times the greatest value, of which a K-th
-    /// counts: with random signs √K · ε / 2 at worst, over the deviation. The deviation's error is a share of the result
-    /// of the same kind; four roundings follow.
+    /// The mean's K additions are off by up to ε/2 each of sums that grow to K times the greatest value, of which a
+    /// K-th counts: with random signs √K · ε / 2 at worst, over the deviation. The deviation's error is a share of the
+    /// result of the same kind; four roundings follow.
     func tolerance(_ gamma: Float, _ exact: Double) -> Double {
         let depth = Double(values.count).squareRoot() / 2
         return floatEpsilon * ((depth + 2) * greatest * Double(gamma.magnitude) + (depth + 4) * (1 + exact.magnitude))

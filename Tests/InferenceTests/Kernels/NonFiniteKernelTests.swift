@@ -156,7 +156,8 @@ struct NonFiniteKernelTests {
         }
     }
 
-    /// A row that is not finite is NaN behind its norm, in floats and in each copy; for bytes the range's scale says so.
+    /// A row that is not finite is NaN behind its norm, in floats and in each copy; for bytes the range's scale says
+    /// so.
     @Test(arguments: KernelTable.withAttention)
     func aNormOfWhatIsNotFiniteIsNaN(table: KernelTable) throws {
         let kernels = try #require(table.pointer)
@@ -214,7 +215,8 @@ struct NonFiniteKernelTests {
         }
     }
 
-    /// The thread's control word decides; the instructions for bfloat16 take denormal operands for zero whatever it says.
+    /// The thread's control word decides; the instructions for bfloat16 take denormal operands for zero whatever it
+    /// says.
     @Test(arguments: KernelTable.products.filter { $0.precision != ek_i8 })
     func denormalsCountAsTheThreadSays(product: KernelTable.Product) throws {
         let table = try #require(product.table.pointer)

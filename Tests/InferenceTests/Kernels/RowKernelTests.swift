@@ -2,7 +2,8 @@ import CKernels
 import Foundation
 import Testing
 
-/// Activations, softmax and quantization of every table against their definitions in double precision; so is the plain twin.
+/// Activations, softmax and quantization of every table against their definitions in double precision; so is the plain
+/// twin.
 @Suite(.onOwnThread)
 struct RowKernelTests {
     private static let counts = Array(0...70) + [127, 128, 129, 1_000]
@@ -80,7 +81,7 @@ struct RowKernelTests {
             }
             #expect(
                 wrong.isEmpty,
-                "\(activation.rawValue): \(wrong.count), at \(wrong.prefix(3).map { (widened(halves[$0]), out.value($0, 0, ek_bf16)) })"
+                "\(activation.rawValue): \(wrong.count), first at \(wrong.first.map { widened(halves[$0]) } ?? 0)"
             )
         }
     }
@@ -168,8 +169,8 @@ struct Quantized {
     let range: ek_range
     let bytes: UnsafeMutablePointer<UInt8>
 
-    /// Values that the bytes do not stand for: each within half a step, the roundings of the range and of the quotient (ε
-    /// of 256 steps) and what the value itself may be off by. The range must fit the values, with 256 steps.
+    /// Values that the bytes do not stand for: each within half a step, the roundings of the range and of the quotient
+    /// (ε of 256 steps) and what the value itself may be off by. The range must fit the values, with 256 steps.
     func mismatches(_ values: [Double], tolerance: Double) -> Int {
         let (low, high) = (values.reduce(.infinity, min), values.reduce(-.infinity, max))
         let step = Double(range.scale)
