@@ -63,7 +63,7 @@ def target(manifest, name):
 
 def write_package(folder):
     for path in COPIED:
-        shutil.copytree(ROOT / path, folder / path)
+        shutil.copytree(ROOT / path, folder / path, dirs_exist_ok=True)
     manifest = (ROOT / "Package.swift").read_text()
     head = manifest[:manifest.index("let package")]
     targets = "".join(target(manifest, name) for name in TARGETS)
@@ -116,7 +116,7 @@ def judge(options, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--swift", default="swift")
-    parser.add_argument("--keep", help="build in this new folder, and leave it there")
+    parser.add_argument("--keep", help="build in this folder, and leave it there")
     parser.add_argument("--jobs", type=int, help="compilers at a time")
     options = parser.parse_args()
     folder = pathlib.Path(options.keep or tempfile.mkdtemp(prefix="ovenbird-sanitizers-"))
