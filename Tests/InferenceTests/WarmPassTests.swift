@@ -2,6 +2,7 @@ import AllocationCounter
 import Embeddings
 import Foundation
 import Inference
+import Synchronization
 import Testing
 
 /// A warm pass allocates nothing: counted by functions that stand in malloc's place.
@@ -29,6 +30,39 @@ struct WarmPassTests {
                 EncoderModel.calibrated(
                     directory: TinyBert.all[index].directory, precision: precision, instructionSet: instructionSet))
         }
+    }
+
+    /// Neither for who leads a gang, nor for who helps in it.
+    @Test(arguments: Precision.allCases)
+    func aWarmGangAllocatesNothing(precision: Precision) throws {
+        let model = try EncoderModel.calibrated(
+            directory: TinyBert.all[4].directory, precision: precision, instructionSet: .best)
+        let batch = PaddedBatch((1...12).map { TokenSequence(ids: (0..<Int32(2 * $0)).map { $0 }) })
+        let workspaces = (0..<2).map { _ in
+            model.makeWorkspace(maximumTokenCount: 1_024, maximumSequenceLength: batch.width)
+        }
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: batch.count * model.dimensions)
+        defer { values.deallocate() }
+        nonisolated(unsafe) let vectors = values
+        nonisolated(unsafe) let members = workspaces
+        // One for all batches, as a compute thread has it.
+        let gang = Gang(memberLimit: 2)
+        let counts = Mutex<[Int64]>([])
+        for _ in 0..<20 {
+            let recall = Recall()
+            DispatchQueue.concurrentPerform(iterations: 2) { member in
+                let count = allocations {
+                    if member == 0 {
+                        model.encode(batch, layout: .packed, workspace: members[0], gang: gang, into: vectors)
+                    } else {
+                        _ = gang.help(workspace: members[1], recall: recall)
+                    }
+                }
+                counts.withLock { $0.append(count) }
+            }
+        }
+        // The first time the gang makes what it keeps.
+        #expect(counts.withLock { $0.dropFirst(4).allSatisfy { $0 == 0 } }, "\(counts.withLock { $0 })")
     }
 
     /// The same on real sizes, where the model is at hand.
