@@ -2,7 +2,9 @@
 //
 // Rules for all of them: matrices are row-major; no allocation; no state after start; the same inputs give the same bits,
 // and a row's bits do not depend on the rows beside it, whatever their number. NaN stays NaN, in its row or its text
-// alone; infinities give what IEEE arithmetic gives; denormals count as zero or not, as the thread's control word says.
+// alone; infinities give what IEEE arithmetic gives; denormals count as zero or not, as the thread's control word says, but
+// always as zero where the processor's own bfloat16 instructions take them. For i8 whatever is not finite in a row makes
+// its range's scale NaN, and so the whole row; in a weight, its output.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
@@ -20,7 +22,8 @@ typedef enum ek_precision {
 } ek_precision;
 
 typedef enum ek_activation {
-    // x·Φ(x), absolute error at most 1e-7·max(1, |x|) in f32; 5e-5 where the result is stored as bfloat16.
+    // x·Φ(x), absolute error at most 1e-7·max(1, |x|) in f32; before rounding at most 5e-5 where the result is stored as
+    // bfloat16. At -infinity relu gives 0, the others NaN, -infinity or a number below 1e-6 in magnitude.
     ek_gelu_erf = 0,
     // 0.5·x·(1 + tanh(sqrt(2/π)·(x + 0.044715·x³)))
     ek_gelu_tanh = 1,
@@ -111,7 +114,8 @@ typedef struct ek_copy {
 } ek_copy;
 
 // One sequence. Rows of q, k and v are `stride` bytes apart, of one row a head's values stand side by side, the heads one
-// after the other. q is multiplied already by log2(e)/√head_size.
+// after the other. q is multiplied already by log2(e)/√head_size. In bf16 with an odd head size the value behind a head is
+// read, so it is there, and finite.
 typedef struct ek_attention {
     // f32 or bf16: of q, k, v and out.
     ek_precision precision;
@@ -148,7 +152,7 @@ typedef struct ek_kernels {
     void (*quantize_bf16)(uint8_t *out, int64_t out_stride, ek_range *ranges, const uint16_t *in, int64_t in_stride,
                           int32_t row_count, int32_t width);
     // scores: (row_count, stride), of which the first `count` ≥ 1 columns count; in place to 2^(x - row maximum), row
-    // sums to sums: (row_count). A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
+    // sums to sums: (row_count); a score more than 126 below the greatest counts as 2^-126. A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
     // the next multiple of 16 are scratch; stride covers them.
     void (*softmax)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
     // Multiplies and adds in registers alone, step_count times in every one that the register tile sums in; answers the
