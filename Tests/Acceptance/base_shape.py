@@ -2,8 +2,7 @@
 
 Into `--output`: `model/` (config.json, model.safetensors, the tokenizer of `--tokenizer`, mean pooling, normalised),
 `minilm.onnx` (the name that comparisons look for), `mixed.ndjson` (the first texts of `--texts`) and `mixed.ref.f32`, their
-vectors by PyTorch in fp32. Made with torch 2.13.0, transformers 5.23.0 and a seed; weights are as BERT initialises them, but
-five times as wide, so that attention is not uniform.
+vectors by PyTorch in fp32. Made with torch 2.13.0, transformers 5.23.0 and a seed; weights are as BERT initialises them.
 """
 
 import argparse
@@ -36,7 +35,6 @@ def write_model(folder, tokenizer_folder):
         num_attention_heads=12,
         intermediate_size=3072,
         vocab_size=30522,
-        initializer_range=0.1,
     )
     config._attn_implementation = "eager"
     bert = BertModel(config, add_pooling_layer=False).eval()
