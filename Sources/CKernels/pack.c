@@ -68,7 +68,8 @@ void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int3
         case ek_bf16: pack_bf16(column, step_stride, row, inputs); break;
         case ek_i8: {
             const float greatest = greatest_magnitude(row, inputs);
-            const float scale = greatest == 0.0f ? 1.0f : greatest / 127.0f;
+            // Weights too small to divide by are nothing.
+            const float scale = greatest < 1e-30f ? 1.0f : greatest / 127.0f;
             const int32_t sum = pack_i8(column, step_stride, row, inputs, scale);
             ((float *)to->scales)[output] = scale;
             ((float *)to->sums)[output] = scale * (float)sum;

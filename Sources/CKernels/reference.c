@@ -76,6 +76,7 @@ static float product(const ek_dense *layer, const ek_dense_rows *rows, int32_t r
     if (layer->precision != ek_i8) return sum;
     const ek_range range = rows->ranges[row];
     sum = range.scale * ((float)exact * layer->scales[column]) + range.low * layer->sums[column];
+    if (layer->tail_step_count == 0) return sum;
     const char *tail = (const char *)layer->tail_panels + column / panel_width * layer->tail_step_count * panel_width * 4;
     for (int64_t s = 0; s < layer->tail_step_count; s++) {
         const char *step = tail + (s * panel_width + place) * 4;

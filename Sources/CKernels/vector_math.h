@@ -82,7 +82,7 @@ typedef float vf8 __attribute__((ext_vector_type(8)));
 
 EK_INLINE vf8 add8(vf8 a, vf8 b) { return a + b; }
 EK_INLINE vf4 add4(vf4 a, vf4 b) { return a + b; }
-// A lane that is not a number loses.
+// A lane of a that is not a number loses.
 EK_INLINE vf8 max8(vf8 a, vf8 b) { return a > b ? a : b; }
 EK_INLINE vf4 max4(vf4 a, vf4 b) { return a > b ? a : b; }
 

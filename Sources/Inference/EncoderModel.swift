@@ -25,7 +25,7 @@ package final class EncoderModel: Sendable {
     /// sentence-transformers does.
     ///
     /// - Parameters:
-    ///   - precision: any that there is, fast on this processor or not.
+    ///   - precision: any that there is, fast on this processor or not; OpenBLAS has float32 alone.
     ///   - calibration: what int8 needs; nil for the others.
     ///   - sibling: the same folder's model in another precision, whose embedding tables this one then shares.
     /// - Precondition: this processor has the instructions.
@@ -36,6 +36,7 @@ package final class EncoderModel: Sendable {
         guard let kernels = Kernels(instructionSet) else {
             preconditionFailure("this processor lacks \(instructionSet.rawValue)")
         }
+        precondition(precision == .fp32 || instructionSet != .openblas, "OpenBLAS has no \(precision)")
         self.kernels = kernels
         self.instructionSet = instructionSet
         let configuration = try EncoderConfiguration(directory: directory)

@@ -1,5 +1,5 @@
 import CKernels
-import Embeddings
+package import Embeddings
 
 /// One dense layer's place in the weights, packed for one instruction set. Offsets are bytes in the arena.
 struct DenseLayer {
@@ -290,4 +290,51 @@ enum WeightType: String, CaseIterable {
     case bf16 = "BF16"
 
     var byteCount: Int { self == .f32 ? 4 : 2 }
+}
+
+extension InstructionSet {
+    /// Whether this processor has instructions for it, so that it is faster than what is more exact.
+    package func isFast(in precision: Precision) -> Bool {
+        guard let table else { return false }
+        return table.pointee.precisions & (1 << precision.kernelPrecision.rawValue) != 0
+    }
+
+    fileprivate var table: UnsafePointer<ek_kernels>? {
+        switch self {
+        case .plain: ek_kernels_plain()
+        case .openblas: ek_kernels_openblas()
+        case .avx2: ek_kernels_avx2()
+        case .avx512: ek_kernels_avx512()
+        case .avx512vnni: ek_kernels_avx512vnni()
+        case .avx512bf16: ek_kernels_avx512bf16()
+        case .neon: ek_kernels_neon()
+        case .neondot: ek_kernels_neondot()
+        case .neonbf16: ek_kernels_neonbf16()
+        }
+    }
+
+    /// Whether this processor, and the build, have it.
+    var isAvailable: Bool { table != nil }
+}
+
+/// The library for processors that have no kernels of our own.
+enum OpenBLAS {
+    /// Its own description of its version and build. Reading it also keeps it on the calling thread.
+    static let configuration = String(cString: ek_start_blas())
+
+    /// The processor for which it chose its kernels, for example `Cooperlake`.
+    static var core: String {
+        _ = configuration
+        return String(cString: ek_blas_core())
+    }
+}
+
+extension Precision {
+    fileprivate var kernelPrecision: ek_precision {
+        switch self {
+        case .fp32: ek_f32
+        case .bf16: ek_bf16
+        case .int8: ek_i8
+        }
+    }
 }

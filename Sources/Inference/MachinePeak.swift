@@ -7,22 +7,31 @@ package enum MachinePeak {
     /// Operations a second of so many threads together, a multiplication and an addition being two: bare loops of the
     /// instruction that the dense layers multiply and add with, on the kernels that the environment chooses.
     ///
-    /// - Parameter seconds: how long to measure; the best of ten pieces of it counts.
+    /// - Parameter seconds: how long to measure; the best of ten pieces of it counts, all threads at once.
     package static func measure(precision: Precision, threads: Int, seconds: Double) -> Double {
+        // What the environment names was refused already where a model was read, if it is nothing.
         guard let chosen = try? InstructionSet.chosen(), let kernels = Kernels(chosen) else { return 0 }
-        let rates = Mutex<[Double]>([])
-        DispatchQueue.concurrentPerform(iterations: threads) { _ in
-            // A piece's steps, from a first one of a few microseconds.
-            let (operations, time) = timed(kernels, precision, stepCount: 10_000)
-            let stepCount = max(10_000, Int(10_000 * seconds / 10 / max(time, 1e-6)))
-            var best = Double(operations) / time
-            for _ in 0..<10 {
-                let (operations, time) = timed(kernels, precision, stepCount: stepCount)
-                best = max(best, Double(operations) / time)
+        let (_, time) = timed(kernels, precision, stepCount: 10_000)
+        let stepCount = max(10_000, Int(10_000 * seconds / 10 / max(time, 1e-6)))
+        return (0..<10).map { _ in
+            let operations = Atomic(0)
+            let finished = DispatchGroup()
+            let start = ContinuousClock.now
+            for _ in 0..<threads {
+                finished.enter()
+                Thread {
+                    operations.wrappingAdd(kernels.spin(precision, stepCount: stepCount), ordering: .relaxed)
+                    finished.leave()
+                }.start()
             }
-            rates.withLock { $0.append(best) }
-        }
-        return rates.withLock { $0.reduce(0, +) }
+            finished.wait()
+            return Double(operations.load(ordering: .relaxed)) / Self.seconds(since: start)
+        }.max() ?? 0
+    }
+
+    private static func seconds(since start: ContinuousClock.Instant) -> Double {
+        let components = (ContinuousClock.now - start).components
+        return Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 
     private static func timed(
@@ -30,8 +39,7 @@ package enum MachinePeak {
     ) -> (operations: Int, seconds: Double) {
         let start = ContinuousClock.now
         let operations = kernels.spin(precision, stepCount: stepCount)
-        let components = (ContinuousClock.now - start).components
-        return (operations, Double(components.seconds) + Double(components.attoseconds) * 1e-18)
+        return (operations, seconds(since: start))
     }
 }
 

@@ -9,25 +9,25 @@ struct StageSplit {
     /// In the order of the work; seconds.
     let stages: [(name: String, seconds: Double)]
 
-    /// Tokens of a pass, as the scheduler makes them.
-    private static let tokenLimit = 512
-
-    /// Walks all texts twice, and measures the second time.
-    init(_ texts: [String], contents: ModelFolder.Contents, layout: BatchLayout) {
+    /// Does all twice, and measures the second time.
+    ///
+    /// - Parameter tokenLimit: tokens of a pass, padding included.
+    init(_ texts: [String], contents: ModelFolder.Contents, layout: BatchLayout, tokenLimit: Int) {
         let clock = ContinuousClock()
+        _ = texts.map { contents.tokenizer.encode($0) }
         let start = clock.now
         var sequences = texts.map { contents.tokenizer.encode($0) }
         let tokenizing = Double(seconds: clock.now - start)
         sequences.sort { $0.ids.count > $1.ids.count }
         let workspace = contents.encoder.makeWorkspace(
-            maximumTokenCount: Self.tokenLimit,
+            maximumTokenCount: tokenLimit,
             maximumSequenceLength: contents.description.maximumSequenceLength)
         let stages = StageClock()
         for measured in [nil, stages] {
             var first = 0
             while first < sequences.count {
                 // Longest first, so the first sequence's width is the pass's.
-                let count = max(1, Self.tokenLimit / sequences[first].ids.count)
+                let count = max(1, tokenLimit / sequences[first].ids.count)
                 let end = min(sequences.count, first + count)
                 let batch = PaddedBatch(Array(sequences[first..<end]), paddingID: contents.tokenizer.paddingID)
                 var vectors = [Float](repeating: 0, count: batch.count * contents.encoder.dimensions)

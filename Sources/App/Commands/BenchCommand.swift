@@ -99,7 +99,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     private func stageSplit(_ texts: [String]) throws -> StageSplit {
         StageSplit(
-            texts, contents: try ModelFolder.load(model, servedNames: []), layout: batching.layout ?? .packed)
+            texts, contents: try ModelFolder.load(model, servedNames: []), layout: batching.layout ?? .packed,
+            tokenLimit: batching.maxBatchTokens)
     }
 
     private static func report(_ passes: [BenchPass], _ split: StageSplit?) -> JSONValue {

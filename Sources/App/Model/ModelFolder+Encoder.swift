@@ -16,8 +16,8 @@ extension ModelFolder {
         let instructionSet = try instructionSet()
         guard let precision = choice.precision(on: instructionSet) else {
             throw .failed(
-                "--precision \(choice.rawValue) needs instructions that this processor lacks "
-                    + "(it has \(instructionSet.rawValue)); use auto or fp32")
+                "--precision \(choice.rawValue) needs instructions that \(instructionSet.rawValue) lacks, the best that "
+                    + "this processor has or what OVENBIRD_ISA names; use auto or fp32")
         }
         return precision
     }

@@ -103,6 +103,8 @@ enum ModelFolder {
             encoder.facts + tokenizer.facts + [
                 (name: "precision_class", value: encoder.precision.fingerprintClass)
             ]
+            // Counts how int8 was calibrated: texts, strengths, tails. A change of one takes the next number.
+            + (encoder.precision == .int8 ? [(name: "int8_calibration", value: "1")] : [])
         do {
             return try ModelFingerprint(files: files, facts: facts)
         } catch {
