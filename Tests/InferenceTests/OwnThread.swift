@@ -1,4 +1,5 @@
-import Dispatch
+import Foundation
+import Synchronization
 import Testing
 
 /// Runs tests that compute for long on a thread of their own, one after the other: on Swift's pool, which has a thread a
@@ -17,12 +18,31 @@ extension Trait where Self == OwnThread {
     static var onOwnThread: OwnThread { OwnThread() }
 }
 
+/// One thread that gives way to everything else: so do the threads that its tests make.
 private final class QueueExecutor: TaskExecutor {
     static let shared = QueueExecutor()
-    private let queue = DispatchQueue(label: "computing tests")
+    private let jobs = Mutex<[UnownedJob]>([])
+    private let waiting = DispatchSemaphore(value: 0)
+
+    private init() {
+        let thread = Thread { [unowned self] in
+            #if os(Linux)
+                // Of the calling thread alone, and of those that it makes.
+                _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 15)
+            #endif
+            while true {
+                waiting.wait()
+                guard let job = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else { continue }
+                job.runSynchronously(on: asUnownedTaskExecutor())
+            }
+        }
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        jobs.withLock { $0.append(job) }
+        waiting.signal()
     }
 }
