@@ -75,8 +75,8 @@ package final class BatchingEmbedder: Embedder {
         }
     }
 
-    package func embed(_ request: EmbeddingRequest) async throws(EmbeddingError) -> [Embedding] {
-        guard !request.inputs.isEmpty else { return [] }
+    package func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
+        guard !request.inputs.isEmpty else { return EmbeddingReport(results: []) }
         let id = shared.withLock { shared in
             shared.lastRequest += 1
             return RequestID(shared.lastRequest)

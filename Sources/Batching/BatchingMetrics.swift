@@ -132,10 +132,13 @@ package struct BatchingMetrics: Sendable {
 /// The values of the label `cause`.
 private enum FailureCause: String, CaseIterable {
     case overloaded
+    case deadlineUnreachable = "deadline_unreachable"
+    case deadlineExceeded = "deadline_exceeded"
     case requestTooLarge = "request_too_large"
     case inputTooLong = "input_too_long"
     case invalidToken = "invalid_token"
     case vectorNotFinite = "vector_not_finite"
+    case computeFailed = "compute_failed"
     case shuttingDown = "shutting_down"
     case cancelled
 
@@ -143,10 +146,13 @@ private enum FailureCause: String, CaseIterable {
         self =
             switch error {
             case .overloaded: .overloaded
+            case .deadlineUnreachable: .deadlineUnreachable
+            case .deadlineExceeded: .deadlineExceeded
             case .requestTooLarge: .requestTooLarge
             case .inputTooLong: .inputTooLong
             case .invalidToken: .invalidToken
             case .vectorNotFinite: .vectorNotFinite
+            case .computeFailed: .computeFailed
             case .shuttingDown: .shuttingDown
             case .cancelled: .cancelled
             }

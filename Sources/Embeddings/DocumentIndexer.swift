@@ -68,12 +68,13 @@ package struct DocumentIndexer: Sendable {
             return try await embedder.embed(request).map { .embedded($0) }
         } catch {
             switch error {
-            case .requestTooLarge, .vectorNotFinite, .inputTooLong, .invalidToken:
+            case .requestTooLarge, .vectorNotFinite, .computeFailed, .inputTooLong, .invalidToken:
                 guard texts.count > 1 else { return [.failed(reason: error.description)] }
                 let middle = texts.count / 2
                 return try await embed(Array(texts[..<middle]), lane: lane)
                     + embed(Array(texts[middle...]), lane: lane)
-            case .overloaded, .shuttingDown, .cancelled: throw .embedding(error)
+            case .overloaded, .deadlineUnreachable, .deadlineExceeded, .shuttingDown, .cancelled:
+                throw .embedding(error)
             }
         }
     }

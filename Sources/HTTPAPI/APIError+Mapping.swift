@@ -119,12 +119,17 @@ extension APIError {
         switch error {
         case .overloaded(let retryAfter):
             self.init(.tooManyRequests, code: "rate_limit_exceeded", message, retryAfter: retryAfter)
+        case .deadlineUnreachable(let retryAfter):
+            self.init(.tooManyRequests, code: "deadline_unreachable", message, retryAfter: retryAfter)
+        case .deadlineExceeded: self.init(.serviceUnavailable, code: "deadline_exceeded", message)
         case .requestTooLarge: self.init(.contentTooLarge, code: "request_too_large", message)
         case .inputTooLong(let index, _):
             self.init(.badRequest, code: "context_length_exceeded", message, field: "input[\(index)]")
         case .invalidToken(let index, _, _):
             self.init(.badRequest, code: "invalid_token", message, field: "input[\(index)]")
         case .vectorNotFinite: self.init(.internalServerError, code: "vector_not_finite", message)
+        case .computeFailed(let index):
+            self.init(.internalServerError, code: "compute_failed", message, field: "input[\(index)]")
         case .shuttingDown:
             self.init(.serviceUnavailable, code: "shutting_down", message, retryAfter: .seconds(5))
         case .cancelled: self.init(.serviceUnavailable, code: "cancelled", message)

@@ -17,7 +17,11 @@ package enum EmbeddingVerdict: Equatable {
     /// - Parameter textCount: of the call, at least 1.
     package init(_ error: EmbeddingError, textCount: Int) {
         switch error {
-        case .overloaded(let retryAfter): self = .wait(min(retryAfter, Self.longestWait))
+        case .overloaded(let retryAfter), .deadlineUnreachable(let retryAfter):
+            self = .wait(min(retryAfter, Self.longestWait))
+        case .deadlineExceeded: self = .wait(Self.longestWait)
+        case .computeFailed(let index):
+            self = Self.isolate(index, of: textCount, ItemError(code: "compute_failed", message: error.ownMessage))
         case .shuttingDown, .cancelled: self = .giveUp
         case .inputTooLong(let index, _):
             self = Self.isolate(index, of: textCount, ItemError(code: "input_too_long", message: error.ownMessage))
@@ -46,7 +50,10 @@ extension EmbeddingError {
         switch self {
         case .inputTooLong(_, let limit): "the text is longer than the model's limit of \(limit) tokens"
         case .vectorNotFinite: "the model gave a vector that is not finite"
-        case .invalidToken, .overloaded, .requestTooLarge, .shuttingDown, .cancelled: description
+        case .computeFailed: "the encoder gave no answer, twice"
+        case .invalidToken, .overloaded, .deadlineUnreachable, .deadlineExceeded, .requestTooLarge, .shuttingDown,
+            .cancelled:
+            description
         }
     }
 }

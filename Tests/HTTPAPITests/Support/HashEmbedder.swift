@@ -36,7 +36,7 @@ final class HashEmbedder: Embedder {
     func failNext(_ failures: EmbeddingError...) { state.withLock { $0.failures += failures } }
     func hang() { state.withLock { $0.hangs = true } }
 
-    func embed(_ request: EmbeddingRequest) async throws(EmbeddingError) -> [Embedding] {
+    func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
         let (failure, hangs) = state.withLock { state -> (EmbeddingError?, Bool) in
             state.requests.append(request)
             return (state.failures.isEmpty ? nil : state.failures.removeFirst(), state.hangs)
@@ -48,11 +48,16 @@ final class HashEmbedder: Embedder {
             state.withLock { $0.cancellationCount += 1 }
             throw .cancelled
         }
-        var result: [Embedding] = []
+        var results: [Result<Embedding, EmbeddingError>] = []
         for (index, input) in request.inputs.enumerated() {
-            result.append(try embed(input, at: index, of: request))
+            do throws(EmbeddingError) {
+                results.append(.success(try embed(input, at: index, of: request)))
+            } catch {
+                if request.failurePolicy == .request { throw error }
+                results.append(.failure(error))
+            }
         }
-        return result
+        return EmbeddingReport(results: results)
     }
 
     private func embed(

@@ -129,7 +129,7 @@ private struct FaultyEmbedder: Embedder {
         return EmbeddingVector([1, Float(sum % 1_024), Float(sum / 1_024)])
     }
 
-    func embed(_ request: EmbeddingRequest) async throws(EmbeddingError) -> [Embedding] {
+    func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
         let texts = request.inputs.map { input in
             switch input {
             case .text(let text): text
@@ -137,6 +137,9 @@ private struct FaultyEmbedder: Embedder {
             }
         }
         if let error = fault(texts) { throw error }
-        return texts.map { Embedding(vector: Self.vector(of: $0), tokenCount: 4, isTruncated: false) }
+        return EmbeddingReport(
+            results: texts.map {
+                .success(Embedding(vector: Self.vector(of: $0), tokenCount: 4, isTruncated: false))
+            })
     }
 }

@@ -32,7 +32,7 @@ final class ScriptedEmbedder: Embedder {
             isTruncated: false)
     }
 
-    func embed(_ request: EmbeddingRequest) async throws(EmbeddingError) -> [Embedding] {
+    func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
         let texts = request.inputs.map { input in
             switch input {
             case .text(let text): text
@@ -57,6 +57,6 @@ final class ScriptedEmbedder: Embedder {
         if Task.isCancelled { throw .cancelled }
         if let error = fault(texts) { throw error }
         state.withLock { $0.calls.append(texts) }
-        return texts.map(Self.embedding)
+        return EmbeddingReport(results: texts.map { .success(Self.embedding(of: $0)) })
     }
 }
