@@ -38,14 +38,14 @@ package struct BatchingConfiguration: Sendable, Equatable {
     /// tokens. 64: from there on a pass is bound by arithmetic and no longer by reading the weights.
     package var minimumShareTokens = 64
 
-    /// Bulk work that waited longer than this gets its turns even while interactive work waits. 1 s: people do not
-    /// notice that a background job stood still for a second; a job must not stand still for as long as people keep
-    /// typing.
-    package var bulkPatience: Duration = .seconds(1)
+    /// The least share of the computed tokens that bulk work gets while both lanes wait. An eighth: a job goes on
+    /// however long people keep typing, and they do not notice.
+    package var bulkShare = 0.125
 
-    /// Interactive passes between two passes of impatient bulk work. 7: bulk keeps an eighth of the machine under any
-    /// load.
-    package var interactivePassesPerBulkPass = 7
+    /// Tokens of a pass that runs between two layers of a bulk pass, padding included, bulk texts that fill it up among
+    /// them. 32: some 4 ms for a small model in bfloat16; a pass of 8 tokens takes more than a third of that and leaves
+    /// half of the core's arithmetic unused.
+    package var interludeTokens = 32
 
     /// Tokens that bulk work may fill an interactive pass up to. 128: the thread works as well as with more,
     /// and the interactive texts wait at most 30 ms longer.
@@ -55,6 +55,22 @@ package struct BatchingConfiguration: Sendable, Equatable {
     /// `maximumInputsPerRequest` texts at the model's limit can hold, and no less than 262,144, so that an idle server
     /// takes whatever the request limits allow, and a full queue is minutes long, not hours.
     package var maximumQueuedTokens: Int?
+
+    /// `--max-queue-wait`: requests that others' work would make wait for longer are refused. Nil: however long.
+    package var maximumQueueWait: Duration?
+
+    /// Bytes of a request's inputs up to which its caller tokenizes them, and not a thread for it. 4 KiB: some 30 µs,
+    /// less than waking another thread takes.
+    package var inlineTokenizationBytes = 4 << 10
+
+    /// How long a compute thread that just worked looks out for more before it sleeps, letting others run. 200 µs: a
+    /// client that asks one text after another over a local connection is back by then, and waking a thread takes half
+    /// as long.
+    package var lookoutTime: Duration = .microseconds(200)
+
+    /// A compute thread that was not heard of for so long, in the middle of a pass, is given up and replaced. 30 s: from
+    /// one layer of a pass to the next a large model takes a slow core some 100 ms.
+    package var lostThreadTimeout: Duration = .seconds(30)
 
     /// Inputs that the callers' own limits let through in one request; only sizes the default of `maximumQueuedTokens`.
     package var maximumInputsPerRequest = 2048
@@ -97,6 +113,8 @@ package struct BatchingConfiguration: Sendable, Equatable {
         if maximumBatchTokens < 1 { return "--max-batch-tokens must be at least 1" }
         if maximumBatchSequences < 1 { return "--max-num-seqs must be at least 1" }
         if let maximumQueuedTokens, maximumQueuedTokens < 1 { return "--max-queued-tokens must be at least 1" }
+        if !(0..<1).contains(bulkShare) { return "bulk work's share must be at least 0 and less than 1" }
+        if interludeTokens < 1 { return "an interlude must hold at least one token" }
         if computeThreadCount < 1 { return "--threads must be at least 1" }
         if maximumGangMembers < 1 { return "a gang has at least one member" }
         if case .firstComeFirstServed(let batchSize, let wait) = mode {

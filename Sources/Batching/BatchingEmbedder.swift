@@ -22,32 +22,35 @@ package struct TokenizationRefusal: Error, Sendable, Equatable {
 package final class BatchingEmbedder: Embedder {
     package typealias Tokenize = @Sendable (EmbeddingInput, TextRole) throws(TokenizationRefusal) -> TokenSequence
 
-    private typealias Caller = CheckedContinuation<Result<[Embedding], EmbeddingError>, Never>
+    private typealias Caller = CheckedContinuation<Result<EmbeddingReport, EmbeddingError>, Never>
 
     private struct Shared: ~Copyable {
         var scheduler: SchedulerState
         var callers: [RequestID: Caller] = [:]
         var lastRequest: UInt64 = 0
+        /// One a compute thread; another takes the place of one that is lost.
+        var stations: [ComputeStation]
+        /// Without the lost ones.
         var runningThreadCount: Int
     }
 
     package let model: ModelDescription
     private let shared: Mutex<Shared>
+    private let configuration: BatchingConfiguration
     private let tokenize: Tokenize
+    private let makeEncoder: @Sendable () -> any BatchEncoder
     private let metrics: BatchingMetrics
     private let paddingID: Int32
-    private let computeSpots: [ParkingSpot]
-    /// One a compute thread: its own passes, and its call back from others'.
-    private let gangs: [Gang]
-    private let recalls: [Recall]
     private let tokenizerSpots: [ParkingSpot]
+    /// Whether interactive work waits that may run between two layers; as the state said last.
+    private let wantsInterlude = Atomic(false)
     private let drained = Latch()
     private let stopped = Latch()
 
     /// Starts the threads.
     ///
     /// - Parameters:
-    ///   - tokenize: called on the tokenizer threads, from several at once where there are several.
+    ///   - tokenize: called on the tokenizer threads, and for small requests on their callers', from several at once.
     ///   - makeEncoder: called once on each compute thread; what it returns stays on that thread.
     /// - Precondition: `configuration.complaint` is nil.
     package init(
@@ -56,22 +59,25 @@ package final class BatchingEmbedder: Embedder {
     ) {
         precondition(configuration.complaint == nil, configuration.complaint ?? "")
         self.model = model
+        self.configuration = configuration
         self.tokenize = tokenize
+        self.makeEncoder = makeEncoder
         self.metrics = metrics
         self.paddingID = paddingID
-        computeSpots = (0..<configuration.computeThreadCount).map { _ in ParkingSpot() }
-        gangs = computeSpots.map { _ in Gang(memberLimit: configuration.gangMemberLimit) }
-        recalls = computeSpots.map { _ in Recall() }
+        let stations = (0..<configuration.computeThreadCount).map { _ in
+            ComputeStation(gangMemberLimit: configuration.gangMemberLimit)
+        }
         tokenizerSpots = (0..<configuration.tokenizerThreadCount).map { _ in ParkingSpot() }
         shared = Mutex(
             Shared(
                 scheduler: SchedulerState(configuration: configuration, sequenceLimit: model.maximumSequenceLength),
-                runningThreadCount: computeSpots.count + tokenizerSpots.count))
-        for thread in computeSpots.indices {
-            start(named: "compute-\(thread)") { $0.compute(thread, with: makeEncoder()) }
-        }
+                stations: stations, runningThreadCount: stations.count + tokenizerSpots.count))
+        for (thread, station) in stations.enumerated() { startComputing(thread, at: station) }
         for thread in tokenizerSpots.indices {
-            start(named: "tokenize-\(thread)") { $0.tokenize(thread) }
+            start(named: "tokenize-\(thread)") { embedder in
+                embedder.tokenize(thread)
+                embedder.threadEnded()
+            }
         }
     }
 
@@ -81,13 +87,37 @@ package final class BatchingEmbedder: Embedder {
             shared.lastRequest += 1
             return RequestID(shared.lastRequest)
         }
-        let result = await withTaskCancellationHandler {
+        guard let deadline = request.deadline else { return try await answer(request, id).get() }
+        let result = await withTaskGroup(of: Result<EmbeddingReport, EmbeddingError>?.self) { group in
+            group.addTask { await self.answer(request, id) }
+            group.addTask {
+                // Cancelled: the answer was there first.
+                guard (try? await Task.sleep(until: deadline, clock: .continuous)) != nil else { return nil }
+                self.tell { $0.scheduler.expire(id) }
+                return nil
+            }
+            while let next = await group.next() {
+                guard let next else { continue }
+                group.cancelAll()
+                return next
+            }
+            return .failure(.cancelled)
+        }
+        return try result.get()
+    }
+
+    private func answer(_ request: EmbeddingRequest, _ id: RequestID) async -> Result<EmbeddingReport, EmbeddingError> {
+        await withTaskCancellationHandler {
             await withCheckedContinuation { (caller: Caller) in
                 // Cancelled before it began: nothing to take back.
                 if Task.isCancelled { return caller.resume(returning: .failure(.cancelled)) }
-                tell { shared in
+                let action = tell { shared in
                     shared.callers[id] = caller
                     return shared.scheduler.begin(request, id: id, now: .now)
+                }
+                if let chunk = action.inlineChunk {
+                    let results = self.results(of: chunk)
+                    tell { $0.scheduler.chunkEnded(chunk, results, now: .now) }
                 }
                 // The handler may have run before there was anything to cancel.
                 if Task.isCancelled { cancel(id) }
@@ -95,7 +125,6 @@ package final class BatchingEmbedder: Embedder {
         } onCancel: {
             cancel(id)
         }
-        return try result.get()
     }
 
     /// Refuses new work from now on; what was taken goes on.
@@ -123,37 +152,88 @@ package final class BatchingEmbedder: Embedder {
         return leftovers.isEmpty
     }
 
-    /// Texts that wait for a pass, tokens of admitted and unfinished texts, and the measured tokens a second.
-    package var load: BatchingLoad {
-        shared.withLock { shared in
-            BatchingLoad(
-                waitingCount: shared.scheduler.waitingCount, admittedTokenCount: shared.scheduler.admittedTokenCount,
-                tokensPerSecond: shared.scheduler.tokensPerSecond)
-        }
-    }
-
-    // MARK: Threads
-
-    private func compute(_ thread: Int, with encoder: any BatchEncoder) {
-        while true {
-            // Before the scheduler may call it back again.
-            recalls[thread].clear()
-            switch shared.withLock({ $0.scheduler.nextPass(thread: thread, now: .now) }) {
-            case .exit: return
-            case .park(let moment): computeSpots[thread].wait(until: moment)
-            case .help(let leader, let action):
-                perform(action, callers: [])
-                encoder.help(gangs[leader], recall: recalls[thread])
-            case .run(let pass, let action):
-                perform(action, callers: [])
-                let vectors = encoder.encode(
-                    PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID),
-                    gang: pass.gangLeader.map { gangs[$0] })
-                let checked = vectors.map { $0.values.allSatisfy(\.isFinite) ? $0 : nil }
-                tell { $0.scheduler.passEnded(pass, vectors: checked, now: .now) }
+    /// Looks after the compute threads until the calling task is cancelled: one that is not heard of in the middle of a
+    /// pass for `lostThreadTimeout` is given up, another takes its place, and its pass is run once more.
+    package func supervise() async {
+        let interval = min(.seconds(1), configuration.lostThreadTimeout / 4)
+        while (try? await Task.sleep(for: interval, clock: .continuous)) != nil {
+            tell { shared in
+                shared.scheduler.inspect(beats: shared.stations.map(\.lastBeat), now: .now)
             }
         }
     }
+
+    package var load: BatchingLoad { shared.withLock { $0.scheduler.load(now: .now) } }
+
+    /// False while a lost compute thread's work is not done; see `supervise`.
+    package var isReady: Bool { shared.withLock { $0.scheduler.isSound } }
+
+    // MARK: Compute threads
+
+    private func startComputing(_ thread: Int, at station: ComputeStation) {
+        start(named: "compute-\(thread)") { embedder in
+            embedder.compute(thread, at: station, with: embedder.makeEncoder())
+            // One that was given up is not waited for.
+            if embedder.holds(station, thread) { embedder.threadEnded() }
+        }
+    }
+
+    private func holds(_ station: ComputeStation, _ thread: Int) -> Bool {
+        shared.withLock { $0.stations[thread] === station }
+    }
+
+    private func compute(_ thread: Int, at station: ComputeStation, with encoder: any BatchEncoder) {
+        var hasWorked = false
+        while true {
+            // Before the scheduler may call it back again.
+            station.recall.clear()
+            station.beat()
+            let (step, stations) = ask { shared -> (ComputeStep, [ComputeStation]) in
+                // A thread that was given up, and came back after all.
+                guard shared.stations[thread] === station else { return (.exit, []) }
+                return (shared.scheduler.nextPass(thread: thread, now: .now), shared.stations)
+            }
+            switch step {
+            case .exit: return
+            case .park(let moment):
+                station.spot.wait(until: moment, lookout: hasWorked ? configuration.lookoutTime : .zero)
+                hasWorked = false
+            case .help(let leader, let action):
+                perform(action, callers: [], stations: stations)
+                encoder.help(stations[leader].gang, recall: station.recall)
+                hasWorked = true
+            case .run(let pass, let action):
+                perform(action, callers: [], stations: stations)
+                run(pass, at: station, with: encoder)
+                hasWorked = true
+            }
+        }
+    }
+
+    private func run(_ pass: Pass, at station: ComputeStation, with encoder: any BatchEncoder) {
+        let batch = PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID)
+        let vectors = encoder.encode(batch, gang: pass.gangLeader == nil ? nil : station.gang) {
+            station.beat()
+            guard pass.allowsInterludes, wantsInterlude.load(ordering: .relaxed) else { return }
+            runInterlude(thread: pass.thread, with: encoder)
+        }
+        end(pass, vectors)
+    }
+
+    /// Interactive work, between two layers of the thread's pass.
+    private func runInterlude(thread: Int, with encoder: any BatchEncoder) {
+        guard let (pass, action) = ask({ $0.scheduler.nextInterlude(thread: thread, now: .now) }) else { return }
+        // An interlude wakes nobody.
+        perform(action, callers: [], stations: [])
+        end(pass, encoder.encodeInterlude(PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID)))
+    }
+
+    private func end(_ pass: Pass, _ vectors: [EmbeddingVector]) {
+        let checked = vectors.map { $0.values.allSatisfy(\.isFinite) ? $0 : nil }
+        tell { $0.scheduler.passEnded(pass, vectors: checked, now: .now) }
+    }
+
+    // MARK: Tokenizer threads
 
     private func tokenize(_ thread: Int) {
         while true {
@@ -161,45 +241,50 @@ package final class BatchingEmbedder: Embedder {
             case .exit: return
             case .park: tokenizerSpots[thread].wait(until: nil)
             case .tokenize(let chunk):
-                let result = sequences(of: chunk)
-                tell { $0.scheduler.chunkEnded(chunk, result, now: .now) }
+                let results = results(of: chunk)
+                tell { $0.scheduler.chunkEnded(chunk, results, now: .now) }
             }
         }
     }
 
-    private func sequences(of chunk: TokenizationChunk) -> Result<[TokenSequence], EmbeddingError> {
-        var sequences: [TokenSequence] = []
-        sequences.reserveCapacity(chunk.inputs.count)
-        for (index, input) in chunk.inputs.enumerated() {
-            do throws(TokenizationRefusal) {
-                let sequence = try tokenize(input, chunk.role)
-                if sequence.isTruncated, chunk.truncation == .none {
-                    return .failure(
-                        .inputTooLong(index: chunk.firstIndex + index, limit: model.maximumSequenceLength))
-                }
-                sequences.append(sequence)
-            } catch {
-                return .failure(
-                    .invalidToken(
-                        index: chunk.firstIndex + index, id: error.tokenID, vocabularySize: model.vocabularySize))
-            }
+    /// One an input; none after one that fails the whole request.
+    private func results(of chunk: TokenizationChunk) -> [Result<TokenSequence, EmbeddingError>] {
+        var results: [Result<TokenSequence, EmbeddingError>] = []
+        results.reserveCapacity(chunk.inputs.count)
+        for (place, input) in chunk.inputs.enumerated() {
+            let result = sequence(of: input, at: chunk.firstIndex + place, in: chunk)
+            results.append(result)
+            if case .failure = result, chunk.failurePolicy == .request { break }
         }
-        return .success(sequences)
+        return results
+    }
+
+    private func sequence(
+        of input: EmbeddingInput, at index: Int, in chunk: TokenizationChunk
+    ) -> Result<TokenSequence, EmbeddingError> {
+        do throws(TokenizationRefusal) {
+            let sequence = try tokenize(input, chunk.role)
+            return sequence.isTruncated && chunk.truncation == .none
+                ? .failure(.inputTooLong(index: index, limit: model.maximumSequenceLength)) : .success(sequence)
+        } catch {
+            return .failure(.invalidToken(index: index, id: error.tokenID, vocabularySize: model.vocabularySize))
+        }
     }
 
     private func start(named name: String, _ body: @escaping @Sendable (BatchingEmbedder) -> Void) {
-        let thread = Thread {
-            body(self)
-            let isLast = self.shared.withLock { shared in
-                shared.runningThreadCount -= 1
-                return shared.runningThreadCount == 0
-            }
-            if isLast { self.stopped.open() }
-        }
+        let thread = Thread { body(self) }
         thread.name = name
         // A forward pass keeps its scratch on the heap; BLAS wants a main thread's stack.
         thread.stackSize = 8 << 20
         thread.start()
+    }
+
+    private func threadEnded() {
+        let isLast = shared.withLock { shared in
+            shared.runningThreadCount -= 1
+            return shared.runningThreadCount == 0
+        }
+        if isLast { stopped.open() }
     }
 
     // MARK: The shell
@@ -208,30 +293,36 @@ package final class BatchingEmbedder: Embedder {
         tell { $0.scheduler.cancel(id) }
     }
 
+    /// Everything that may change what waits goes through here, so that threads between two layers know.
+    private func ask<Answer>(_ body: (inout Shared) -> Answer) -> Answer {
+        shared.withLock { shared in
+            let answer = body(&shared)
+            wantsInterlude.store(shared.scheduler.wantsInterlude, ordering: .relaxed)
+            return answer
+        }
+    }
+
     /// Tells the scheduler something and carries out what it answers.
     @discardableResult
     private func tell(_ input: (inout Shared) -> SchedulerAction) -> SchedulerAction {
-        let (action, callers) = shared.withLock { shared in
+        let (action, callers, stations) = ask { shared in
             let action = input(&shared)
-            return (action, action.answers.map { shared.callers.removeValue(forKey: $0.request) })
+            for thread in action.replacements {
+                shared.stations[thread] = ComputeStation(gangMemberLimit: configuration.gangMemberLimit)
+            }
+            return (action, action.answers.map { shared.callers.removeValue(forKey: $0.request) }, shared.stations)
         }
-        perform(action, callers: callers)
+        perform(action, callers: callers, stations: stations)
         return action
     }
 
-    private func perform(_ action: SchedulerAction, callers: [Caller?]) {
+    private func perform(_ action: SchedulerAction, callers: [Caller?], stations: [ComputeStation]) {
         for thread in action.tokenizerWakes { tokenizerSpots[thread].wake() }
-        for thread in action.computeWakes { computeSpots[thread].wake() }
-        for thread in action.recalls { recalls[thread].set() }
+        for thread in action.computeWakes { stations[thread].spot.wake() }
+        for thread in action.recalls { stations[thread].recall.set() }
+        for thread in action.replacements { startComputing(thread, at: stations[thread]) }
         for event in action.events { metrics.record(event) }
         for (answer, caller) in zip(action.answers, callers) { caller?.resume(returning: answer.result) }
         if action.isDrained { drained.open() }
     }
-}
-
-/// What the embedder is busy with now.
-package struct BatchingLoad: Sendable, Equatable {
-    package let waitingCount: Int
-    package let admittedTokenCount: Int
-    package let tokensPerSecond: Double
 }

@@ -23,10 +23,30 @@ package struct BatchingMetrics: Sendable {
     /// in the packed.
     private let computedTokens: Counter
 
-    /// `ovenbird_queue_depth{lane}`: texts that wait for a pass.
+    /// `ovenbird_interlude_passes_total`: those of them that ran between two layers of another.
+    private let interludes: Counter
+    /// `ovenbird_repeated_passes_total`: those of them that a lost thread had begun.
+    private let repeatedPasses: Counter
+    /// `ovenbird_lost_threads_total`: compute threads that were given up and replaced.
+    private let lostThreads: Counter
+
+    /// `ovenbird_queue_depth{lane}`: texts that wait for a pass, each once.
     private let queueDepth: [Lane: Meter]
-    /// `ovenbird_queued_tokens{lane}`: tokens of admitted and unfinished texts: what `--max-queued-tokens` bounds.
+    /// `ovenbird_queued_tokens{lane}`: their tokens.
     private let queuedTokens: [Lane: Meter]
+    /// `ovenbird_queue_oldest_seconds{lane}`: how long the oldest of them waits; 0 where none does.
+    private let oldestAge: [Lane: Meter]
+    /// `ovenbird_admitted_tokens`: tokens of admitted and unfinished texts: what `--max-queued-tokens` bounds.
+    private let admittedTokens: Meter
+    /// `ovenbird_active_requests`: calls of the embedder under way: the concurrency that batches follow.
+    private let activeRequests: Meter
+    /// `ovenbird_active_clients`: who has admitted and unfinished texts.
+    private let activeClients: Meter
+    /// `ovenbird_running_passes`: compute threads that are in the middle of a pass.
+    private let runningPasses: Meter
+    /// `ovenbird_tokens_per_second`: what all compute threads together do while they work, of about the last twenty
+    /// passes.
+    private let tokenRate: Meter
 
     /// `ovenbird_stage_seconds{stage="tokenize"}`: from the call to the last token of each request, its wait for a
     /// thread included.
@@ -38,6 +58,8 @@ package struct BatchingMetrics: Sendable {
 
     /// `ovenbird_texts_admitted_total{lane}`.
     private let admittedTexts: [Lane: Counter]
+    /// `ovenbird_texts_shared_total`: admitted texts that waited or ran already, and were computed once for all.
+    private let sharedTexts: Counter
     /// `ovenbird_texts_truncated_total`: admitted texts that lost their end.
     private let truncatedTexts: Counter
     /// `ovenbird_texts_cancelled_total{phase="waiting"}`: left the queue without costing a pass, since their request
@@ -58,6 +80,9 @@ package struct BatchingMetrics: Sendable {
         func stage(_ name: String) -> Timer {
             Timer(label: "ovenbird_stage_seconds", dimensions: [("stage", name)], factory: factory)
         }
+        func meter(_ label: String) -> Meter {
+            Meter(label: "ovenbird_\(label)", dimensions: [], factory: factory)
+        }
         func meters(_ label: String) -> [Lane: Meter] {
             Dictionary(
                 uniqueKeysWithValues: Lane.allCases.map {
@@ -72,13 +97,23 @@ package struct BatchingMetrics: Sendable {
         realTokens = counter("tokens_total", [("kind", "real")])
         rectangleTokens = counter("tokens_total", [("kind", "rectangle")])
         computedTokens = counter("tokens_total", [("kind", "computed")])
+        interludes = counter("interlude_passes_total")
+        repeatedPasses = counter("repeated_passes_total")
+        lostThreads = counter("lost_threads_total")
         queueDepth = meters("queue_depth")
         queuedTokens = meters("queued_tokens")
+        oldestAge = meters("queue_oldest_seconds")
+        admittedTokens = meter("admitted_tokens")
+        activeRequests = meter("active_requests")
+        activeClients = meter("active_clients")
+        runningPasses = meter("running_passes")
+        tokenRate = meter("tokens_per_second")
         tokenizeTime = stage("tokenize")
         queueTime = stage("queue")
         computeTime = stage("compute")
         admittedTexts = Dictionary(
             uniqueKeysWithValues: Lane.allCases.map { ($0, counter("texts_admitted_total", [("lane", $0.label)])) })
+        sharedTexts = counter("texts_shared_total")
         truncatedTexts = counter("texts_truncated_total")
         cancelledWaitingTexts = counter("texts_cancelled_total", [("phase", "waiting")])
         cancelledRunningTexts = counter("texts_cancelled_total", [("phase", "running")])
@@ -86,28 +121,25 @@ package struct BatchingMetrics: Sendable {
             uniqueKeysWithValues: FailureCause.allCases.map {
                 ($0, counter("embedding_failures_total", [("cause", $0.rawValue)]))
             })
-        // A gauge that was never set would be missing from the first page of metrics.
-        for meter in [queueDepth, queuedTokens].flatMap(\.values) { meter.set(0) }
     }
 
     package func record(_ event: BatchingEvent) {
         switch event {
         case .tokenized(let elapsed):
             tokenizeTime.recordNanoseconds(elapsed.nanoseconds)
-        case .admitted(let lane, let sequenceCount, let tokenCount, let truncatedCount):
-            queueDepth[lane]?.increment(by: Double(sequenceCount))
-            queuedTokens[lane]?.increment(by: Double(tokenCount))
-            admittedTexts[lane]?.increment(by: sequenceCount)
-            truncatedTexts.increment(by: truncatedCount)
+        case .admitted(let admission):
+            admittedTexts[admission.lane]?.increment(by: admission.sequenceCount)
+            truncatedTexts.increment(by: admission.truncatedCount)
+            sharedTexts.increment(by: admission.sharedCount)
         case .passBegan(let pass):
             for entry in pass.entries {
-                queueDepth[entry.lane]?.decrement()
                 queueTime.recordNanoseconds(entry.arrival.duration(to: pass.startedAt).nanoseconds)
             }
         case .passEnded(let pass, let elapsed):
-            for entry in pass.entries { queuedTokens[entry.lane]?.decrement(by: Double(entry.tokenCount)) }
             passes.increment()
             if pass.gangLeader != nil { gangPasses.increment() }
+            if pass.isInterlude { interludes.increment() }
+            if pass.attempt > 0 { repeatedPasses.increment() }
             passSequences.record(pass.sequenceCount)
             passTokens.record(pass.tokenCount)
             realTokens.increment(by: pass.tokenCount)
@@ -117,15 +149,29 @@ package struct BatchingMetrics: Sendable {
             case .packed: computedTokens.increment(by: pass.tokenCount)
             }
             computeTime.recordNanoseconds(elapsed.nanoseconds)
-        case .dropped(let lane, let sequenceCount, let tokenCount):
-            queueDepth[lane]?.decrement(by: Double(sequenceCount))
-            queuedTokens[lane]?.decrement(by: Double(tokenCount))
+        case .dropped(let sequenceCount):
             cancelledWaitingTexts.increment(by: sequenceCount)
         case .discarded(let sequenceCount):
             cancelledRunningTexts.increment(by: sequenceCount)
         case .refused(let error):
             failures[FailureCause(error)]?.increment()
+        case .threadLost:
+            lostThreads.increment()
         }
+    }
+
+    /// What holds at this moment; called before each scrape, so that no gauge is ever behind.
+    package func report(_ load: BatchingLoad, now: ContinuousClock.Instant) {
+        for (lane, depth) in load.lanes {
+            queueDepth[lane]?.set(depth.textCount)
+            queuedTokens[lane]?.set(depth.tokenCount)
+            oldestAge[lane]?.set(depth.oldestArrival.map { max(.zero, $0.duration(to: now)) / .seconds(1) } ?? 0)
+        }
+        admittedTokens.set(load.admittedTokenCount)
+        activeRequests.set(load.requestCount)
+        activeClients.set(load.clientCount)
+        runningPasses.set(load.runningPassCount)
+        tokenRate.set(load.tokensPerSecond)
     }
 }
 

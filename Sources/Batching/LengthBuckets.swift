@@ -1,4 +1,4 @@
-/// The waiting entries of one lane, by length and by age. Every operation takes constant time, or one step per 64
+/// Waiting entries by length and by age. Every operation takes constant time, or one step per 64
 /// lengths.
 ///
 ///     length   1: ─
@@ -42,7 +42,6 @@ struct LengthBuckets {
 
     var isEmpty: Bool { count == 0 }
     var oldest: QueueEntry? { ages.first < 0 ? nil : entries[ages.first] }
-    var oldestSlot: Slot? { ages.first < 0 ? nil : ages.first }
 
     /// - Precondition: entries come in the order of their age; lengths are in `1...limit`.
     mutating func append(_ entry: QueueEntry) -> Slot {
@@ -81,8 +80,8 @@ struct LengthBuckets {
     }
 
     /// The oldest entry of exactly this length.
-    func firstSlot(ofLength length: Int) -> Slot? {
-        buckets[length].first < 0 ? nil : buckets[length].first
+    func first(ofLength length: Int) -> QueueEntry? {
+        buckets[length].first < 0 ? nil : entries[buckets[length].first]
     }
 
     /// The longest length up to `length` that waits here.

@@ -9,15 +9,18 @@ package struct RequestID: Sendable, Hashable {
     }
 }
 
-/// One admitted text on its way to a pass.
+/// One admitted text on its way to a pass, whoever else asks for the same.
 package struct QueueEntry: Sendable, Equatable {
+    /// The request that brought it.
     package let request: RequestID
-    /// Its place among the request's inputs.
+    /// Its place among that request's inputs.
     package let index: Int
     package let sequence: TokenSequence
     package let lane: Lane
+    /// Whose turn it takes.
+    package let client: ClientID
     package let arrival: ContinuousClock.Instant
-    /// Grows from one admitted entry to the next, over both lanes.
+    /// Names the text. Grows from one admitted text to the next, over both lanes.
     package let order: UInt64
 
     package var tokenCount: Int { sequence.ids.count }
@@ -25,11 +28,20 @@ package struct QueueEntry: Sendable, Equatable {
 
 /// What one compute thread runs next.
 package struct Pass: Sendable, Equatable {
+    /// In the order in which passes began.
+    package let number: UInt64
     /// In the order they were chosen: the entry that seeded the pass is first.
     package let entries: [QueueEntry]
+    package let thread: Int
     package let startedAt: ContinuousClock.Instant
     /// The compute thread that runs it, where idle ones may help; nil: it runs alone.
     package let gangLeader: Int?
+    /// Whether it runs between two layers of another pass of its thread.
+    package let isInterlude: Bool
+    /// Whether interactive work may run between its layers.
+    package let allowsInterludes: Bool
+    /// How often it was begun before, by threads that were lost with it.
+    package let attempt: Int
 
     package var lane: Lane { entries[0].lane }
     package var sequenceCount: Int { entries.count }

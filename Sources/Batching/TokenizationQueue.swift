@@ -8,6 +8,7 @@ package struct TokenizationChunk: Sendable, Equatable {
     package let inputs: [EmbeddingInput]
     package let role: TextRole
     package let truncation: TruncationPolicy
+    package let failurePolicy: FailurePolicy
 }
 
 /// Requests that wait for their tokens, a chunk at a time. A new request's first chunk and another's next chunk take
@@ -22,14 +23,14 @@ struct TokenizationQueue {
         let request: EmbeddingRequest
         let byteCount: Int
         let arrival: ContinuousClock.Instant
-        var sequences: [TokenSequence] = []
+        var results: [Result<TokenSequence, EmbeddingError>] = []
     }
 
     enum Progress {
         /// The request was cancelled meanwhile.
         case gone
         case unfinished
-        case finished(EmbeddingRequest, [TokenSequence], elapsed: Duration)
+        case finished([Result<TokenSequence, EmbeddingError>], began: ContinuousClock.Instant)
     }
 
     private(set) var byteCount = 0
@@ -56,11 +57,23 @@ struct TokenizationQueue {
         fresh.append(id)
     }
 
+    /// A request whose only chunk the caller takes at once; nil where it is too large for that, and not appended.
+    mutating func appendUnderWay(
+        _ request: EmbeddingRequest, id: RequestID, byteCount: Int, now: ContinuousClock.Instant
+    ) -> TokenizationChunk? {
+        guard request.inputs.count <= Self.chunkInputs, byteCount <= Self.chunkBytes else { return nil }
+        jobs[id] = Job(request: request, byteCount: byteCount, arrival: now)
+        self.byteCount += byteCount
+        return TokenizationChunk(
+            request: id, firstIndex: 0, inputs: request.inputs, role: request.role, truncation: request.truncation,
+            failurePolicy: request.failurePolicy)
+    }
+
     /// Nil where no chunk waits; a request has at most one chunk under way.
     mutating func next() -> TokenizationChunk? {
         while let id = nextRequest() {
             guard let job = jobs[id] else { continue }
-            let first = job.sequences.count
+            let first = job.results.count
             var inputs: [EmbeddingInput] = []
             var bytes = 0
             for input in job.request.inputs[first...].prefix(Self.chunkInputs) {
@@ -70,25 +83,26 @@ struct TokenizationQueue {
             }
             return TokenizationChunk(
                 request: id, firstIndex: first, inputs: inputs, role: job.request.role,
-                truncation: job.request.truncation)
+                truncation: job.request.truncation, failurePolicy: job.request.failurePolicy)
         }
         return nil
     }
 
+    /// - Precondition: one result an input of the chunk.
     mutating func finish(
-        _ chunk: TokenizationChunk, sequences: [TokenSequence], now: ContinuousClock.Instant
+        _ chunk: TokenizationChunk, results: [Result<TokenSequence, EmbeddingError>]
     ) -> Progress {
-        precondition(sequences.count == chunk.inputs.count)
-        // Taken out, so that its sequences are appended to and not copied.
+        precondition(results.count == chunk.inputs.count)
+        // Taken out, so that its results are appended to and not copied.
         guard var job = jobs.removeValue(forKey: chunk.request) else { return .gone }
-        job.sequences += sequences
-        guard job.sequences.count == job.request.inputs.count else {
+        job.results += results
+        guard job.results.count == job.request.inputs.count else {
             jobs[chunk.request] = job
             begun.append(chunk.request)
             return .unfinished
         }
         byteCount -= job.byteCount
-        return .finished(job.request, job.sequences, elapsed: job.arrival.duration(to: now))
+        return .finished(job.results, began: job.arrival)
     }
 
     mutating func remove(_ id: RequestID) {

@@ -3,15 +3,15 @@ import Embeddings
 /// Everything that waits for a compute thread, and the choice of the next pass.
 struct WaitingLanes {
     private let configuration: BatchingConfiguration
-    private var interactive: LengthBuckets
-    private var bulk: LengthBuckets
-    private var interactivePassesSinceBulk = 0
-    private var nextOrder: UInt64 = 0
+    private var interactive: LaneQueue
+    private var bulk: LaneQueue
+    /// Tokens that bulk work has been passed over for, in its share; it is paid back by a turn.
+    private var bulkCredit = 0.0
 
     init(configuration: BatchingConfiguration, sequenceLimit: Int) {
         self.configuration = configuration
-        interactive = LengthBuckets(limit: sequenceLimit)
-        bulk = LengthBuckets(limit: sequenceLimit)
+        interactive = LaneQueue(limit: sequenceLimit)
+        bulk = LaneQueue(limit: sequenceLimit)
     }
 
     var count: Int { interactive.count + bulk.count }
@@ -19,60 +19,112 @@ struct WaitingLanes {
     var isEmpty: Bool { count == 0 }
 
     /// Over both lanes.
-    var oldestArrival: ContinuousClock.Instant? { oldestLane.flatMap { self[$0].oldest?.arrival } }
-
-    mutating func append(
-        _ sequence: TokenSequence, of request: RequestID, index: Int, lane: Lane, now: ContinuousClock.Instant
-    ) -> LengthBuckets.Slot {
-        nextOrder += 1
-        return self[lane].append(
-            QueueEntry(
-                request: request, index: index, sequence: sequence, lane: lane, arrival: now, order: nextOrder))
+    var oldestArrival: ContinuousClock.Instant? {
+        switch (interactive.oldest, bulk.oldest) {
+        case (nil, nil): nil
+        case (.some(let entry), nil), (nil, .some(let entry)): entry.arrival
+        case (.some(let first), .some(let second)): min(first.arrival, second.arrival)
+        }
     }
 
-    mutating func remove(_ slot: LengthBuckets.Slot, in lane: Lane) -> QueueEntry {
-        self[lane].remove(slot)
+    func depth(of lane: Lane) -> LaneDepth {
+        LaneDepth(
+            textCount: self[lane].count, tokenCount: self[lane].tokenCount, oldestArrival: self[lane].oldest?.arrival)
+    }
+
+    mutating func append(_ entry: QueueEntry) {
+        self[entry.lane].append(entry)
+    }
+
+    /// - Precondition: the text waits in that lane.
+    mutating func remove(_ order: UInt64, in lane: Lane) -> QueueEntry {
+        self[lane].remove(order)
+    }
+
+    /// Tokens that are taken before the last of `tokenCount` more of a client's, if nothing else comes.
+    func tokensAhead(of client: ClientID, in lane: Lane, adding tokenCount: Int) -> Int {
+        let ahead = self[lane].tokensAhead(of: client, adding: tokenCount)
+        // The other lane's turns meanwhile: all of it before bulk work, its share before interactive work.
+        return switch lane {
+        case .bulk: ahead + interactive.tokenCount
+        case .interactive: ahead + min(bulk.tokenCount, Int(Double(ahead) * creditOfToken))
+        }
     }
 
     /// The oldest entries of both lanes, whatever their lengths.
     mutating func takeOldest(_ limit: Int) -> [QueueEntry] {
         var entries: [QueueEntry] = []
-        while entries.count < limit, let lane = oldestLane, let slot = self[lane].oldestSlot {
-            entries.append(self[lane].remove(slot))
+        while entries.count < limit, let lane = oldestLane, let entry = self[lane].takeOldest() {
+            entries.append(entry)
         }
         return entries
     }
 
-    /// The oldest entry of the lane whose turn it is, and with it the nearest lengths: first of that lane, then of the
-    /// other. Empty only where nothing waits.
+    /// The oldest text of the client whose turn it is in the lane whose turn it is, and with it the nearest lengths: the
+    /// client's own, then the lane's, then the other lane's. Empty only where nothing waits.
     ///
     /// - Parameter idleThreadCount: threads without a pass, the asking one included.
-    mutating func takeBest(now: ContinuousClock.Instant, idleThreadCount: Int) -> [QueueEntry] {
-        guard let lane = nextLane(now: now) else { return [] }
+    mutating func takeBest(idleThreadCount: Int) -> [QueueEntry] {
+        guard let lane = nextLane else { return [] }
         // Threads that idle share what waits; one that is alone takes all it may.
         let share = (tokenCount + idleThreadCount - 1) / max(1, idleThreadCount)
         let budget = min(configuration.maximumBatchTokens, max(share, configuration.minimumShareTokens))
-        guard let seedSlot = self[lane].oldestSlot else { return [] }
-        var filling = PassFilling(seed: self[lane].remove(seedSlot), configuration: configuration)
-        filling.fill(from: &self[lane], rectangleLimit: budget)
+        guard var filling = seed(from: lane, budget: budget) else { return [] }
+        let mayBeOwed = !bulk.isEmpty
         switch lane {
-        case .interactive:
-            interactivePassesSinceBulk += 1
-            filling.fill(from: &bulk, rectangleLimit: min(budget, configuration.bulkFillTokens))
-        case .bulk:
-            interactivePassesSinceBulk = 0
-            filling.fill(from: &interactive, rectangleLimit: budget)
+        case .interactive: filling.fill(from: &bulk, rectangleLimit: min(budget, configuration.bulkFillTokens))
+        case .bulk: filling.fill(from: &interactive, rectangleLimit: budget)
         }
+        settle(filling.entries, mayBeOwed: mayBeOwed)
         return filling.entries
     }
 
-    /// Interactive work first; bulk work that lost its patience has every so manieth turn.
-    private func nextLane(now: ContinuousClock.Instant) -> Lane? {
-        guard let oldestBulk = bulk.oldest else { return interactive.isEmpty ? nil : .interactive }
+    /// What may run between two layers of a bulk pass: interactive texts, few, and bulk ones of like lengths to fill up,
+    /// as long as the pass stays short. Empty where no interactive text waits.
+    mutating func takeInterlude() -> [QueueEntry] {
+        guard !interactive.isEmpty,
+            var filling = seed(from: .interactive, budget: configuration.interludeTokens)
+        else { return [] }
+        filling.fill(from: &bulk, rectangleLimit: configuration.interludeTokens)
+        return filling.entries
+    }
+
+    private func makeFilling(_ seed: QueueEntry) -> PassFilling {
+        PassFilling(seed: seed, configuration: configuration)
+    }
+
+    private mutating func seed(from lane: Lane, budget: Int) -> PassFilling? {
+        guard let seed = self[lane].takeSeed() else { return nil }
+        var filling = makeFilling(seed)
+        filling.fill(from: &self[lane], of: seed.client, rectangleLimit: budget)
+        filling.fill(from: &self[lane], rectangleLimit: budget)
+        return filling
+    }
+
+    /// Bulk tokens that are owed for each interactive one.
+    private var creditOfToken: Double { configuration.bulkShare / (1 - configuration.bulkShare) }
+
+    /// Interactive work first; bulk work has its turn once it is owed as much as that turn takes.
+    private var nextLane: Lane? {
+        if bulk.isEmpty { return interactive.isEmpty ? nil : .interactive }
         if interactive.isEmpty { return .bulk }
-        let isImpatient = oldestBulk.arrival.duration(to: now) > configuration.bulkPatience
-        return isImpatient && interactivePassesSinceBulk >= configuration.interactivePassesPerBulkPass
-            ? .bulk : .interactive
+        return bulkCredit >= Double(min(bulk.tokenCount, configuration.maximumBatchTokens)) ? .bulk : .interactive
+    }
+
+    /// - Parameter mayBeOwed: whether bulk work waited when the pass was made up.
+    private mutating func settle(_ entries: [QueueEntry], mayBeOwed: Bool) {
+        guard mayBeOwed else {
+            bulkCredit = 0
+            return
+        }
+        for entry in entries {
+            switch entry.lane {
+            case .interactive: bulkCredit += creditOfToken * Double(entry.tokenCount)
+            case .bulk: bulkCredit -= Double(entry.tokenCount)
+            }
+        }
+        // What is owed does not pile up beyond one turn, nor what was given too much.
+        bulkCredit = min(max(0, bulkCredit), Double(configuration.maximumBatchTokens))
     }
 
     private var oldestLane: Lane? {
@@ -84,7 +136,7 @@ struct WaitingLanes {
         }
     }
 
-    private subscript(lane: Lane) -> LengthBuckets {
+    private subscript(lane: Lane) -> LaneQueue {
         get { lane == .interactive ? interactive : bulk }
         _modify {
             switch lane {
@@ -95,46 +147,10 @@ struct WaitingLanes {
     }
 }
 
-/// A pass that grows around its seed.
-private struct PassFilling {
-    private(set) var entries: [QueueEntry]
-    private let configuration: BatchingConfiguration
-    private let seedLength: Int
-    private var width: Int
-    private var tokenCount: Int
-
-    init(seed: QueueEntry, configuration: BatchingConfiguration) {
-        entries = [seed]
-        self.configuration = configuration
-        seedLength = seed.tokenCount
-        width = seed.tokenCount
-        tokenCount = seed.tokenCount
-    }
-
-    /// Takes the entries whose lengths are nearest to the seed's until none of them fits.
-    mutating func fill(from lane: inout LengthBuckets, rectangleLimit: Int) {
-        while entries.count < configuration.maximumBatchSequences {
-            let shorter = lane.occupiedLength(atMost: seedLength)
-            let longer = lane.occupiedLength(atLeast: seedLength + 1)
-            // The nearer one first; of two equally near, the shorter, since it leaves the width as it is.
-            let candidates: [Int?] =
-                if let shorter, let longer, longer - seedLength < seedLength - shorter { [longer, shorter] } else {
-                    [shorter, longer]
-                }
-            guard let length = candidates.lazy.compactMap({ $0 }).first(where: { fits($0, rectangleLimit) }),
-                let slot = lane.firstSlot(ofLength: length)
-            else { return }
-            entries.append(lane.remove(slot))
-            width = max(width, length)
-            tokenCount += length
-        }
-    }
-
-    private func fits(_ length: Int, _ rectangleLimit: Int) -> Bool {
-        let rectangle = (entries.count + 1) * max(width, length)
-        let padding = rectangle - tokenCount - length
-        let allowance =
-            Double(configuration.freePaddingTokens) + configuration.paddingShare * Double(tokenCount + length)
-        return rectangle <= rectangleLimit && Double(padding) <= allowance
-    }
+/// How much waits in a lane.
+package struct LaneDepth: Sendable, Equatable {
+    package let textCount: Int
+    package let tokenCount: Int
+    /// Nil where nothing waits.
+    package let oldestArrival: ContinuousClock.Instant?
 }

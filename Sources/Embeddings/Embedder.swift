@@ -3,6 +3,8 @@
 /// A call is admitted or refused whole. Cancelling the calling task drops what has not been computed yet.
 package protocol Embedder: Sendable {
     var model: ModelDescription { get }
+    /// False while it is known that calls may not be answered as they should.
+    var isReady: Bool { get }
 
     /// One result an input, in the order of the inputs, and how the call fared.
     ///

@@ -10,14 +10,17 @@ extension EncoderModel {
     /// The vector of a sequence has the same bits whatever its neighbours, the layout and the gang. A vector may hold
     /// values that are not finite: the caller checks.
     ///
-    /// - Parameter gang: where other threads may help; nil: the calling thread is alone.
+    /// - Parameters:
+    ///   - gang: where other threads may help; nil: the calling thread is alone.
+    ///   - betweenLayers: called on the calling thread between two layers; it may encode with another workspace.
     /// - Precondition: ids are in `0..<vocabularySize`, the width is at most `maximumPositionEmbeddings`.
     package func encode(
-        _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil
+        _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
+        betweenLayers: () -> Void = {}
     ) -> [EmbeddingVector] {
         let values = [Float](unsafeUninitializedCapacity: batch.count * dimensions) { values, count in
             encode(
-                batch, layout: layout, workspace: workspace, gang: gang,
+                batch, layout: layout, workspace: workspace, gang: gang, betweenLayers: betweenLayers,
                 into: UnsafeMutableBufferPointer(rebasing: values[...]))
             count = batch.count * dimensions
         }
@@ -29,23 +32,26 @@ extension EncoderModel {
     /// - Parameter clock: learns where the time goes; without a gang alone.
     package func encode(
         _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
-        clock: StageClock? = nil, into vectors: UnsafeMutableBufferPointer<Float>
+        clock: StageClock? = nil, betweenLayers: () -> Void = {},
+        into vectors: UnsafeMutableBufferPointer<Float>
     ) {
         precondition(batch.width <= maximumPositionEmbeddings && vectors.count >= batch.count * dimensions)
         precondition(batch.ids.allSatisfy { $0 >= 0 && $0 < vocabularySize })
         // Denormal numbers count as zero, since the tails of softmax are slow on some processors otherwise. No longer
         // than the pass lasts: a thread inherits this, and the small halves of stored vectors are denormal.
-        Kernels.flushingDenormals {
+        Kernels.flushingDenormals { (pause: borrowing Kernels.DenormalPause) in
             var first = 0
             while first < batch.count {
                 let end = passEnd(from: first, of: batch, layout)
                 let pass = Pass(model: self, batch: batch, sequences: first..<end, layout: layout, workspace: workspace)
                 if let gang {
-                    gang.lead(pass, workspace: workspace, isLast: end == batch.count)
+                    gang.lead(
+                        pass, workspace: workspace, isLast: end == batch.count,
+                        betweenLayers: { pause(betweenLayers) })
                 } else {
                     clock?.begin()
                     var crew = Crew(workspace: workspace, clock: clock)
-                    pass.walk(&crew)
+                    pass.walk(&crew, betweenLayers: { pause(betweenLayers) })
                 }
                 pass.pool(into: vectors)
                 clock?.end(.pool)

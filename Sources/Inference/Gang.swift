@@ -45,16 +45,17 @@ package final class Gang: @unchecked Sendable {
     /// - Parameters:
     ///   - workspace: the leader's.
     ///   - isLast: whether helpers need not wait for another pass.
-    func lead(_ pass: Pass, workspace: EncoderWorkspace, isLast: Bool) {
+    ///   - betweenLayers: called on the calling thread between two layers.
+    func lead(_ pass: Pass, workspace: EncoderWorkspace, isLast: Bool, betweenLayers: () -> Void = {}) {
         guard door.becomesEmpty(pauses: Self.pausesForEmptiness) else {
             var crew = Crew(workspace: workspace)
-            return pass.walk(&crew)
+            return pass.walk(&crew, betweenLayers: betweenLayers)
         }
         self.pass = pass
         steps.begin(count: pass.stepLimit)
         door.open(isLast: isLast)
         var crew = Crew(workspace: workspace, gang: self, recall: nil)
-        pass.walk(&crew)
+        pass.walk(&crew, betweenLayers: betweenLayers)
         door.close()
     }
 

@@ -263,9 +263,26 @@ struct Kernels: @unchecked Sendable {
 
     /// Lets denormal numbers count as zero on this thread while the body runs.
     static func flushingDenormals<Result>(_ body: () -> Result) -> Result {
+        flushingDenormals { _ in body() }
+    }
+
+    /// The same; the body may do other things in between.
+    static func flushingDenormals<Result>(_ body: (borrowing DenormalPause) -> Result) -> Result {
         let control = ek_flush_denormals()
         defer { ek_restore_denormals(control) }
-        return body()
+        return body(DenormalPause(control: control))
+    }
+
+    /// Lets denormal numbers be what they are for a while, within `flushingDenormals`: threads that are made or woken
+    /// meanwhile inherit that.
+    struct DenormalPause: ~Copyable {
+        fileprivate let control: UInt64
+
+        func callAsFunction(_ body: () -> Void) {
+            ek_restore_denormals(control)
+            body()
+            _ = ek_flush_denormals()
+        }
     }
 }
 

@@ -31,10 +31,13 @@ struct Pass {
     typealias Observer = (Int, WritableKeyPath<Calibration.Layer, Calibration.Columns>, Rows) -> Void
 
     /// Takes the rows through all layers; they end in the workspace's `hidden`.
-    func walk(_ crew: inout Crew, observer: Observer? = nil) {
+    ///
+    /// - Parameter betweenLayers: called between two layers.
+    func walk(_ crew: inout Crew, observer: Observer? = nil, betweenLayers: () -> Void = {}) {
         embed(&crew)
         let layers = model.weights.layers
         for (index, layer) in layers.enumerated() {
+            if index > 0 { betweenLayers() }
             observer?(index, \.qkv, normed.rows)
             // hidden = norm(hidden + projection of what attention mixed)
             apply(layer.qkv, .qkv, to: normed, into: workspace.qkv, .store, &crew)

@@ -38,7 +38,12 @@ struct BatchingEmbedderTests {
     private struct ClosureEncoder: BatchEncoder {
         let body: Encode
 
-        func encode(_ batch: PaddedBatch, gang: Gang?) -> [EmbeddingVector] { body(batch) }
+        func encode(_ batch: PaddedBatch, gang: Gang?, betweenLayers: () -> Void) -> [EmbeddingVector] {
+            betweenLayers()
+            return body(batch)
+        }
+
+        func encodeInterlude(_ batch: PaddedBatch) -> [EmbeddingVector] { body(batch) }
 
         func help(_ gang: Gang, recall: Recall) {}
     }
@@ -245,10 +250,6 @@ struct BatchingEmbedderTests {
         #expect(try count("tokens_total", [("kind", "computed")]) == 76)
         #expect(try count("texts_truncated_total") == 1)
         #expect(try count("texts_admitted_total", [("lane", "bulk")]) == 3)
-        for lane in ["interactive", "bulk"] {
-            #expect(try metrics.expectMeter("ovenbird_queue_depth", [("lane", lane)]).lastValue == 0)
-            #expect(try metrics.expectMeter("ovenbird_queued_tokens", [("lane", lane)]).lastValue == 0)
-        }
         #expect(try metrics.expectTimer("ovenbird_stage_seconds", [("stage", "queue")]).values.count == 3)
         #expect(try metrics.expectTimer("ovenbird_stage_seconds", [("stage", "compute")]).values.count == 2)
         #expect(try metrics.expectTimer("ovenbird_stage_seconds", [("stage", "tokenize")]).values.count == 1)

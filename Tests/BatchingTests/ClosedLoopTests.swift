@@ -61,7 +61,8 @@ struct ClosedLoopTests {
             var wakes: [Int] = []
             switch event {
             case .post(let client):
-                let (id, posted) = bench.submit(Array(lengths[position..<position + textsPerRequest]))
+                let (id, posted) = bench.submit(
+                    Array(lengths[position..<position + textsPerRequest]), client: ClientID("\(client)"))
                 position += textsPerRequest
                 owners[id] = (client, time)
                 for thread in posted.recalls { helpers[thread] = nil }

@@ -70,7 +70,9 @@ enum LoneEmbedder {
                 }
             },
             makeEncoder: {
-                ModelEncoder(model, layout: .packed, maximumTokenCount: 512, maximumSequenceLength: limit)
+                ModelEncoder(
+                    model, layout: .packed, maximumTokenCount: 512, interludeTokenCount: 32,
+                    maximumSequenceLength: limit)
             })
     }
 }

@@ -74,17 +74,16 @@ struct SchedulerStateTests {
         #expect((0..<3).compactMap { _ in bench.pass()?.lane } == [.interactive, .bulk, .bulk])
     }
 
-    @Test func impatientBulkWorkGetsItsTurns() {
+    @Test func bulkWorkKeepsItsShareWhileInteractiveWorkFloods() {
         var bench = SchedulerBench {
-            $0.maximumBatchSequences = 1
-            $0.interactivePassesPerBulkPass = 2
+            $0.maximumBatchTokens = 20
+            $0.bulkShare = 0.25
         }
-        bench.submit([20, 20], lane: .bulk)
-        bench.submit(Array(repeating: 20, count: 6))
-        #expect((0..<3).compactMap { _ in bench.pass()?.lane } == [.interactive, .interactive, .interactive])
-        bench.advance(.milliseconds(1001))
-        #expect(
-            (0..<5).compactMap { _ in bench.pass()?.lane } == [.bulk, .interactive, .interactive, .bulk, .interactive])
+        bench.submit(Array(repeating: 20, count: 3), lane: .bulk)
+        bench.submit(Array(repeating: 20, count: 12))
+        let lanes = (0..<12).compactMap { _ in bench.pass()?.lane }
+        let turn: [Lane] = [.interactive, .interactive, .interactive, .bulk]
+        #expect(lanes == turn + turn + turn)
     }
 
     @Test func bulkWorkFillsAnInteractivePassOnlyALittle() {
@@ -104,12 +103,13 @@ struct SchedulerStateTests {
         #expect(bench.end(passes[0]).answers.isEmpty)
         let answers = bench.end(passes[1]).answers
         #expect(answers.map(\.request) == [id])
-        guard case .success(let embeddings) = answers.first?.result else {
+        guard case .success(let report) = answers.first?.result else {
             Issue.record("no answer")
             return
         }
+        let embeddings = report.results.compactMap { try? $0.get() }
         #expect(embeddings.map(\.tokenCount) == [40, 10, 25])
-        #expect(embeddings.map(\.vector.values) == [[40, 0], [10, 1], [25, 2]])
+        #expect(embeddings.map(\.vector.values) == [[40, 1], [10, 2], [25, 3]])
     }
 
     @Test func cancelledRequestLeavesItsBucketsAndItsBudget() {
@@ -120,13 +120,12 @@ struct SchedulerStateTests {
         let cancelled = bench.state.cancel(first)
         #expect(cancelled.answers == [.init(request: first, result: .failure(.cancelled))])
         #expect(bench.state.waitingCount == 1)
-        #expect(bench.state.admittedTokenCount == 60 + 31)
+        #expect(bench.state.admittedTokenCount == 31)
         #expect(bench.pass()?.lengths == [31])
         guard let running else { return }
         let ended = bench.end(running)
         #expect(ended.answers.isEmpty)
         #expect(ended.events.contains(.discarded(sequenceCount: 2)))
-        #expect(bench.state.admittedTokenCount == 31)
         #expect(bench.state.cancel(first) == bench.state.cancel(RequestID(99)))
     }
 

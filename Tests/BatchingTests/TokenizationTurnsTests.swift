@@ -15,13 +15,19 @@ struct TokenizationTurnsTests {
 
     private func finish(_ chunk: TokenizationChunk?, _ state: inout SchedulerState) -> SchedulerAction? {
         chunk.map { chunk in
-            let sequences = chunk.inputs.map { _ in TokenSequence(ids: [1, 2]) }
-            return state.chunkEnded(chunk, .success(sequences), now: .now)
+            let sequences = chunk.inputs.indices.map { place in
+                Result<TokenSequence, EmbeddingError>.success(
+                    TokenSequence(ids: [Int32(chunk.request.number), Int32(chunk.firstIndex + place)]))
+            }
+            return state.chunkEnded(chunk, sequences, now: .now)
         }
     }
 
     private func makeState() -> SchedulerState {
-        SchedulerState(configuration: BatchingConfiguration(), sequenceLimit: 256)
+        // Short requests are tokenized by their callers otherwise.
+        var configuration = BatchingConfiguration()
+        configuration.inlineTokenizationBytes = 0
+        return SchedulerState(configuration: configuration, sequenceLimit: 256)
     }
 
     @Test func chunksAreSmallAndInOrder() {
@@ -79,8 +85,21 @@ struct TokenizationTurnsTests {
         var state = makeState()
         begin([largeText, largeText, largeText], 1, &state)
         guard let chunk = next(&state) else { return }
-        let action = state.chunkEnded(chunk, .failure(.inputTooLong(index: 1, limit: 256)), now: .now)
+        let action = state.chunkEnded(chunk, [.failure(.inputTooLong(index: 1, limit: 256))], now: .now)
         #expect(action.answers.map(\.result) == [.failure(.inputTooLong(index: 1, limit: 256))])
+        #expect(next(&state) == nil)
+    }
+
+    @Test func whatIsShortIsTokenizedByItsCaller() {
+        var state = SchedulerState(configuration: BatchingConfiguration(), sequenceLimit: 256)
+        begin([largeText], 1, &state)
+        let action = state.begin(EmbeddingRequest(inputs: [.text("hello")]), id: RequestID(2), now: .now)
+        #expect(action.inlineChunk?.inputs == [.text("hello")])
+        #expect(action.tokenizerWakes.isEmpty)
+        #expect(finish(action.inlineChunk, &state)?.answers.isEmpty == true)
+        #expect(state.waitingCount == 1)
+        // Only the large one waits for a tokenizer.
+        #expect(next(&state)?.request == RequestID(1))
         #expect(next(&state) == nil)
     }
 }

@@ -45,7 +45,8 @@ struct ServeCommand: AsyncParsableCommand {
         let engine = try Engine(
             model: model, batching: batching, servedNames: serving.servedModelName,
             admission: Admission(
-                maximumInputs: server.maxInputs, maximumQueuedTokens: serving.maxQueuedTokens))
+                maximumInputs: server.maxInputs, maximumQueuedTokens: serving.maxQueuedTokens,
+                maximumQueueWait: .seconds(serving.maxQueueWait)))
         if let warning = engine.warning { logger.warning("\(warning)") }
         logger.info(
             "Model loaded",
@@ -72,7 +73,7 @@ struct ServeCommand: AsyncParsableCommand {
             batches: storage.batches?.batches, onBatchCreated: { coordinator?.bell.ring() },
             onJobCommitted: { bell.ring() }, countTokens: engine.countTokens,
             tokensPerSecond: { engine.measuredTokensPerSecond }, info: { info.json },
-            metricsText: { registry.scrape() }, metrics: registry, logger: logger,
+            metricsText: { engine.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })

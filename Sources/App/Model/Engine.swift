@@ -12,6 +12,7 @@ struct Engine: Sendable {
     let layout: BatchLayout
     let configuration: BatchingConfiguration
     let registry: PrometheusRegistry
+    private let metrics: BatchingMetrics
     /// Why the model is not computed as `auto` would have it, if it is not.
     let warning: String?
     /// Tokens of a document's text as the encoder reads it, special tokens included, and whether its end is cut.
@@ -35,9 +36,9 @@ struct Engine: Sendable {
         let registry = PrometheusRegistry()
         let limit = contents.description.maximumSequenceLength
         let (encoder, tokenizer) = (contents.encoder, contents.tokenizer)
+        let metrics = BatchingMetrics(layout: layout, factory: registry)
         embedder = BatchingEmbedder(
-            model: contents.description, configuration: configuration,
-            metrics: BatchingMetrics(layout: layout, factory: registry), paddingID: tokenizer.paddingID,
+            model: contents.description, configuration: configuration, metrics: metrics, paddingID: tokenizer.paddingID,
             tokenize: { input, role throws(TokenizationRefusal) in
                 switch input {
                 case .text(let text): return tokenizer.encode(text, role: role)
@@ -53,6 +54,7 @@ struct Engine: Sendable {
                 ModelEncoder(
                     encoder, layout: layout,
                     maximumTokenCount: configuration.maximumPassTokens(sequenceLimit: limit),
+                    interludeTokenCount: configuration.interludeTokens,
                     maximumSequenceLength: limit)
             })
         countTokens = { text in
@@ -66,10 +68,17 @@ struct Engine: Sendable {
         self.layout = layout
         self.configuration = configuration
         self.registry = registry
+        self.metrics = metrics
     }
 
     /// What the compute threads have done since the start.
     var statistics: PassStatistics { PassStatistics(registry) }
+
+    /// All metrics, as they are now.
+    func scrape() -> String {
+        metrics.report(embedder.load, now: .now)
+        return registry.scrape()
+    }
 
     /// What all threads together lately did; nil before the first pass.
     var measuredTokensPerSecond: Double? {

@@ -51,6 +51,7 @@ struct BatchingOptions: ParsableArguments {
         if let admission {
             configuration.maximumInputsPerRequest = admission.maximumInputs
             configuration.maximumQueuedTokens = admission.maximumQueuedTokens
+            configuration.maximumQueueWait = admission.maximumQueueWait
         } else {
             configuration.maximumQueuedTokens = Int.max / 2
         }

@@ -12,8 +12,13 @@ struct ServingOptions: ParsableArguments {
         help: "Tokens that all admitted texts may hold together. Default: what one request may hold, at least 262144.")
     var maxQueuedTokens: Int?
 
+    @Option(
+        help: "Seconds that a request may have to wait for what was asked before it; beyond them it is answered 429.")
+    var maxQueueWait: Int = 30
+
     mutating func validate() throws {
         if let maxQueuedTokens { try requireRange(1...(1 << 40), of: "--max-queued-tokens", maxQueuedTokens) }
+        try requireRange(1...86_400, of: "--max-queue-wait", maxQueueWait)
     }
 }
 
@@ -23,4 +28,6 @@ struct Admission: Sendable {
     let maximumInputs: Int
     /// Tokens of all admitted inputs; nil for the default.
     let maximumQueuedTokens: Int?
+    /// How long a request may have to wait for what was asked before it.
+    let maximumQueueWait: Duration
 }

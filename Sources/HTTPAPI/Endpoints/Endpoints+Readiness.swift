@@ -49,6 +49,7 @@ final class ReadinessProbe: Sendable {
 
     /// Nil where embedding works, else why it does not.
     func fault(embedder: any Embedder, timeout: Duration, clock: any Clock<Duration>) async -> String? {
+        guard embedder.isReady else { return "a compute thread is being replaced" }
         let remembered = last.withLock { $0 }
         if let remembered, ContinuousClock.now - remembered.at < lifetime { return remembered.fault }
         let fault = await Self.probe(embedder, timeout: timeout, clock: clock)

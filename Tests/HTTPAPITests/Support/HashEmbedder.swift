@@ -8,12 +8,14 @@ final class HashEmbedder: Embedder {
     static let wordLimit = 6
 
     let model: ModelDescription
+    var isReady: Bool { state.withLock { $0.isReady } }
     /// A Mutex: what tests read and set; never held across an await.
     private let state = Mutex(State())
 
     struct State {
         /// The next calls fail so.
         var failures: [EmbeddingError] = []
+        var isReady = true
         /// Calls wait until they are cancelled.
         var hangs = false
         var requests: [EmbeddingRequest] = []
@@ -34,6 +36,7 @@ final class HashEmbedder: Embedder {
     var cancellationCount: Int { state.withLock { $0.cancellationCount } }
 
     func failNext(_ failures: EmbeddingError...) { state.withLock { $0.failures += failures } }
+    func setReady(_ isReady: Bool) { state.withLock { $0.isReady = isReady } }
     func hang() { state.withLock { $0.hangs = true } }
 
     func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {

@@ -115,6 +115,7 @@ struct JobRunnerTests {
 /// An embedder whose calls fail as a test wants them to.
 private struct FaultyEmbedder: Embedder {
     let fault: @Sendable ([String]) -> EmbeddingError?
+    let isReady = true
     let model = ModelDescription(
         name: "test/faulty", servedNames: [], dimensions: 3, maximumSequenceLength: 256, vocabularySize: 100,
         precision: .fp32, fingerprint: ModelFingerprint(bytes: Array(repeating: 9, count: 32)))

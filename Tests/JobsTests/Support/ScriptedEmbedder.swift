@@ -16,6 +16,7 @@ final class ScriptedEmbedder: Embedder {
     }
 
     private let state = Mutex(State())
+    let isReady = true
     let model = ModelDescription(
         name: "test/scripted", servedNames: [], dimensions: 2, maximumSequenceLength: 256, vocabularySize: 100,
         precision: .fp32, fingerprint: ModelFingerprint(bytes: Array(repeating: 1, count: 32)))

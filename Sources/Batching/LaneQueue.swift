@@ -1,0 +1,124 @@
+import Embeddings
+
+/// What waits in one lane: all of it by length, and each client's by length and age.
+///
+/// Clients share the lane by start-time fair queueing (Goyal, Vin, Cheng 1996): each has a tag that grows by the tokens
+/// that it was given, and the one with the least tag has the next turn. Who comes back after a pause starts at the tag
+/// of the turn that is on, so that nobody saves up turns, and nobody gains by leaving for a moment.
+struct LaneQueue {
+    private struct Places {
+        let ofAll: LengthBuckets.Slot
+        let ofClient: LengthBuckets.Slot
+    }
+
+    private struct ClientQueue {
+        var entries: LengthBuckets
+        var tag: Int
+    }
+
+    private let limit: Int
+    private var all: LengthBuckets
+    private var clients: [ClientID: ClientQueue] = [:]
+    private var places: [UInt64: Places] = [:]
+    /// The tag of the turn that is on.
+    private var virtualTime = 0
+
+    /// - Parameter limit: the longest sequence, in tokens.
+    init(limit: Int) {
+        self.limit = limit
+        all = LengthBuckets(limit: limit)
+    }
+
+    var count: Int { all.count }
+    var tokenCount: Int { all.tokenCount }
+    var isEmpty: Bool { all.isEmpty }
+    /// Of all clients.
+    var oldest: QueueEntry? { all.oldest }
+
+    /// - Precondition: entries come in the order of their age.
+    mutating func append(_ entry: QueueEntry) {
+        var client =
+            clients.removeValue(forKey: entry.client)
+            ?? ClientQueue(entries: LengthBuckets(limit: limit), tag: virtualTime)
+        if client.entries.isEmpty { client.tag = max(client.tag, virtualTime) }
+        places[entry.order] = Places(ofAll: all.append(entry), ofClient: client.entries.append(entry))
+        clients[entry.client] = client
+    }
+
+    /// Takes a text out that nobody wants any more. Costs its client nothing.
+    ///
+    /// - Precondition: it waits here.
+    mutating func remove(_ order: UInt64) -> QueueEntry {
+        guard let places = places.removeValue(forKey: order) else { preconditionFailure("not in this lane") }
+        let entry = all.remove(places.ofAll)
+        _ = clients[entry.client]?.entries.remove(places.ofClient)
+        return entry
+    }
+
+    /// The oldest of all, whoever's turn it is.
+    mutating func takeOldest() -> QueueEntry? {
+        all.oldest.map { take($0) }
+    }
+
+    /// The oldest text of the client whose turn it is.
+    mutating func takeSeed() -> QueueEntry? {
+        forgetAbsentClients()
+        var next: (tag: Int, entry: QueueEntry)?
+        for client in clients.values {
+            guard let oldest = client.entries.oldest else { continue }
+            if let next, (next.tag, next.entry.order) <= (client.tag, oldest.order) { continue }
+            next = (client.tag, oldest)
+        }
+        guard let next else { return nil }
+        virtualTime = max(virtualTime, next.tag)
+        return take(next.entry)
+    }
+
+    /// Of the lengths that fit, the one nearest to `length`; of two equally near, the shorter, since it leaves the width
+    /// as it is. Of that length the oldest text.
+    ///
+    /// - Parameter client: whose texts are looked at; nil: everybody's.
+    mutating func takeNearest(
+        to length: Int, of client: ClientID?, where fits: (_ length: Int) -> Bool
+    ) -> QueueEntry? {
+        nearest(to: length, of: client, where: fits).map { take($0) }
+    }
+
+    // By itself, so that no copy of the buckets is left when they are changed.
+    private func nearest(
+        to length: Int, of client: ClientID?, where fits: (_ length: Int) -> Bool
+    ) -> QueueEntry? {
+        guard let buckets = client.map({ clients[$0]?.entries }) ?? all else { return nil }
+        let shorter = buckets.occupiedLength(atMost: length)
+        let longer = buckets.occupiedLength(atLeast: length + 1)
+        let isLongerNearer = if let shorter, let longer { longer - length < length - shorter } else { false }
+        for candidate in isLongerNearer ? [longer, shorter] : [shorter, longer] {
+            if let candidate, fits(candidate) { return buckets.first(ofLength: candidate) }
+        }
+        return nil
+    }
+
+    /// Tokens that will be taken before the last of `tokenCount` more of a client's are, if nothing else comes: its own,
+    /// those, and of each other client's what its turns come to meanwhile.
+    func tokensAhead(of client: ClientID, adding tokenCount: Int) -> Int {
+        let own = clients[client]
+        let ownCount = (own?.entries.tokenCount ?? 0) + tokenCount
+        let end = max(own?.tag ?? 0, virtualTime) + ownCount
+        return clients.reduce(ownCount) { sum, other in
+            other.key == client
+                ? sum : sum + min(other.value.entries.tokenCount, max(0, end - other.value.tag))
+        }
+    }
+
+    /// Those whose tag would be no more than what they come back with.
+    private mutating func forgetAbsentClients() {
+        for (client, queue) in clients where queue.entries.isEmpty && queue.tag <= virtualTime {
+            clients[client] = nil
+        }
+    }
+
+    private mutating func take(_ entry: QueueEntry) -> QueueEntry {
+        clients[entry.client]?.tag += entry.tokenCount
+        return remove(entry.order)
+    }
+}

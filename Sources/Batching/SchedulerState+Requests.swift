@@ -1,0 +1,219 @@
+package import Embeddings
+
+// How requests come in and leave.
+extension SchedulerState {
+    /// A new call. Refuses at once only what is certain before the tokens are counted.
+    ///
+    /// - Precondition: the id is new; the request has an input.
+    package mutating func begin(
+        _ request: EmbeddingRequest, id: RequestID, now: ContinuousClock.Instant
+    ) -> SchedulerAction {
+        precondition(requests[id] == nil && !request.inputs.isEmpty)
+        let bytes = TokenizationQueue.byteCount(of: request)
+        if let refusal = earlyRefusal(of: request, byteCount: bytes, now: now) {
+            return refused(id, refusal)
+        }
+        requests[id] = RequestRecord(request, now: now)
+        if bytes <= configuration.inlineTokenizationBytes,
+            let chunk = tokenization.appendUnderWay(request, id: id, byteCount: bytes, now: now)
+        {
+            return SchedulerAction(inlineChunk: chunk)
+        }
+        tokenization.append(request, id: id, byteCount: bytes, now: now)
+        return SchedulerAction(tokenizerWakes: wakeTokenizer())
+    }
+
+    /// The caller is gone. Unknown and answered ids are ignored.
+    package mutating func cancel(_ id: RequestID) -> SchedulerAction {
+        end(id, with: .cancelled)
+    }
+
+    /// The request's deadline is over. Unknown and answered ids are ignored.
+    package mutating func expire(_ id: RequestID) -> SchedulerAction {
+        end(id, with: .deadlineExceeded)
+    }
+
+    package mutating func beginShutdown() -> SchedulerAction {
+        guard phase == .open else { return SchedulerAction() }
+        phase = .draining
+        // First come, first served waits to fill its batches no longer.
+        var action = SchedulerAction(computeWakes: parkedComputeThreads)
+        parkedComputeThreads = []
+        action.isDrained = isDrained
+        return action
+    }
+
+    package mutating func stop() -> SchedulerAction {
+        phase = .stopped
+        var action = SchedulerAction()
+        for id in requests.keys.sorted(by: { $0.number < $1.number }) {
+            action.merge(end(id, with: .shuttingDown))
+        }
+        retries = []
+        action.computeWakes = parkedComputeThreads
+        action.recalls = gangs.callBack(configuration.computeThreadCount)
+        action.tokenizerWakes = parkedTokenizers
+        parkedComputeThreads = []
+        parkedTokenizers = []
+        action.isDrained = isDrained
+        return action
+    }
+
+    // MARK: Tokenizer threads
+
+    package mutating func nextChunk(thread: Int) -> TokenizerStep {
+        parkedTokenizers.removeAll { $0 == thread }
+        if phase == .stopped { return .exit }
+        if let chunk = tokenization.next() { return .tokenize(chunk) }
+        parkedTokenizers.append(thread)
+        return .park
+    }
+
+    /// The last chunk of a request decides: it is admitted whole, or refused whole.
+    ///
+    /// - Parameter results: one an input of the chunk. Where an input fails its whole request, those after it may be
+    ///   missing.
+    package mutating func chunkEnded(
+        _ chunk: TokenizationChunk, _ results: [Result<TokenSequence, EmbeddingError>], now: ContinuousClock.Instant
+    ) -> SchedulerAction {
+        guard let record = requests[chunk.request] else { return SchedulerAction() }
+        if record.failurePolicy == .request {
+            for case .failure(let error) in results { return end(chunk.request, with: error) }
+        }
+        switch tokenization.finish(chunk, results: results) {
+        case .gone, .unfinished: return SchedulerAction()
+        case .finished(let results, let began):
+            var action = admit(results, of: chunk.request, now: now)
+            action.events.append(.tokenized(elapsed: began.duration(to: now)))
+            return action
+        }
+    }
+
+    // MARK: Private
+
+    private func earlyRefusal(
+        of request: EmbeddingRequest, byteCount: Int, now: ContinuousClock.Instant
+    ) -> EmbeddingError? {
+        guard phase == .open else { return .shuttingDown }
+        if let deadline = request.deadline, deadline <= now { return .deadlineExceeded }
+        // Every text has at least one token, and none more than the limit: a request that surely can be taken later but
+        // surely not now is not worth its tokenization.
+        if request.inputs.count * sequenceLimit <= budget.limit,
+            budget.shortfall(of: request.client, taking: request.inputs.count) != nil
+        {
+            let probable = TokenizationQueue.probableTokenCount(of: request, sequenceLimit: sequenceLimit)
+            let shortfall = budget.shortfall(of: request.client, taking: max(request.inputs.count, probable))
+            return .overloaded(retryAfter: retryTime(throughput.time(for: shortfall ?? 1)))
+        }
+        if let wait = excessiveWait(of: request.client, in: request.lane) {
+            return .overloaded(retryAfter: retryTime(wait))
+        }
+        // Alone, a request is taken whatever its size, so that "later" is not "never".
+        if !tokenization.isEmpty, tokenization.byteCount + byteCount > configuration.maximumTokenizingBytes {
+            return .overloaded(retryAfter: .seconds(1))
+        }
+        return nil
+    }
+
+    /// How much longer than allowed a client's next text would wait for what others, and it, already wait for.
+    private func excessiveWait(of client: ClientID, in lane: Lane) -> Duration? {
+        guard let limit = configuration.maximumQueueWait, !waiting.isEmpty else { return nil }
+        let wait = forecast(of: client, in: lane, adding: 0).wait
+        return wait > limit ? wait - limit : nil
+    }
+
+    /// No longer than clients heed, and no shorter than a pass.
+    private func retryTime(_ wait: Duration) -> Duration {
+        min(max(wait, .milliseconds(50)), .seconds(120))
+    }
+
+    /// From now to the answer of so many more tokens.
+    private func forecast(of client: ClientID, in lane: Lane, adding tokenCount: Int) -> QueueForecast {
+        let ahead = waiting.tokensAhead(of: client, in: lane, adding: tokenCount)
+        // Passes under way are, on average, half done.
+        let plainWait = throughput.time(for: ahead + running.tokenCount / 2)
+        return forecasters[lane]?.forecast(plainWait) ?? QueueForecast(plainWait: plainWait, wait: plainWait)
+    }
+
+    private mutating func admit(
+        _ results: [Result<TokenSequence, EmbeddingError>], of id: RequestID, now: ContinuousClock.Instant
+    ) -> SchedulerAction {
+        guard var record = requests[id] else { return SchedulerAction() }
+        var tokenCount = 0
+        for case .success(let sequence) in results { tokenCount += sequence.ids.count }
+        if let refusal = refusal(of: record, tokenCount: tokenCount, now: now) { return end(id, with: refusal) }
+        record.forecast = forecast(of: record.client, in: record.lane, adding: tokenCount)
+        budget.take(tokenCount, for: record.client)
+        record.beginRows(results.count, now: now)
+        var admitted = BatchingEvent.Admission(lane: record.lane, tokenCount: tokenCount)
+        for (index, result) in results.enumerated() {
+            switch result {
+            case .failure(let error): record.appendFailed(error)
+            case .success(let sequence):
+                let (order, isNew) = enqueue(
+                    sequence, .init(request: id, index: index), lane: record.lane, client: record.client, now: now)
+                record.appendOpen(sequence, order: order)
+                admitted.sequenceCount += 1
+                if !isNew { admitted.sharedCount += 1 }
+                if sequence.isTruncated { admitted.truncatedCount += 1 }
+            }
+        }
+        requests[id] = record
+        guard !record.isDone else {
+            requests[id] = nil
+            return SchedulerAction(
+                answers: [.init(request: id, result: .success(record.report(lastPass: nil, now: now)))])
+        }
+        var action = findThreads(admitted.sequenceCount - admitted.sharedCount)
+        action.events = [.admitted(admitted)]
+        return action
+    }
+
+    private func refusal(
+        of record: RequestRecord, tokenCount: Int, now: ContinuousClock.Instant
+    ) -> EmbeddingError? {
+        if tokenCount > budget.limit { return .requestTooLarge(tokenCount: tokenCount, limit: budget.limit) }
+        if let shortfall = budget.shortfall(of: record.client, taking: tokenCount) {
+            return .overloaded(retryAfter: retryTime(throughput.time(for: shortfall)))
+        }
+        if let deadline = record.deadline {
+            let left = now.duration(to: deadline)
+            let wait = forecast(of: record.client, in: record.lane, adding: tokenCount).wait
+            if wait > left { return .deadlineUnreachable(retryAfter: retryTime(wait - left)) }
+        }
+        return nil
+    }
+
+    /// A text that waits or runs already is joined; a bulk one that waits moves to the lane of whoever has less time.
+    private mutating func enqueue(
+        _ sequence: TokenSequence, _ subscriber: TextWindow.Subscriber, lane: Lane, client: ClientID,
+        now: ContinuousClock.Instant
+    ) -> (order: UInt64, isNew: Bool) {
+        if configuration.mode == .continuous, let (order, place) = window.find(sequence) {
+            window.join(order, subscriber)
+            if case .waiting(.bulk) = place, lane == .interactive {
+                _ = waiting.remove(order, in: .bulk)
+                window.move(order, to: .waiting(.interactive))
+                append(sequence, order: order, subscriber, lane: .interactive, client: client, now: now)
+            }
+            return (order, false)
+        }
+        let order = window.insert(sequence, in: lane, for: subscriber)
+        append(sequence, order: order, subscriber, lane: lane, client: client, now: now)
+        return (order, true)
+    }
+
+    private mutating func append(
+        _ sequence: TokenSequence, order: UInt64, _ subscriber: TextWindow.Subscriber, lane: Lane, client: ClientID,
+        now: ContinuousClock.Instant
+    ) {
+        waiting.append(
+            QueueEntry(
+                request: subscriber.request, index: subscriber.index, sequence: sequence, lane: lane, client: client,
+                arrival: now, order: order))
+    }
+
+    private mutating func wakeTokenizer() -> [Int] {
+        parkedTokenizers.popLast().map { [$0] } ?? []
+    }
+}

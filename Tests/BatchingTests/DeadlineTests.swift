@@ -1,0 +1,100 @@
+import Batching
+import Embeddings
+import Testing
+
+/// What the queue foretells, and what becomes of those who cannot wait so long.
+struct DeadlineTests {
+    /// A bench that did 1,000 tokens a second for long enough that nothing else is remembered.
+    private func makeBench() -> SchedulerBench {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        for _ in 0..<200 {
+            bench.submit([100])
+            guard let pass = bench.pass() else { break }
+            bench.advance(.milliseconds(100))
+            bench.end(pass)
+        }
+        return bench
+    }
+
+    private func seconds(_ duration: Duration?) -> Double { (duration ?? .zero) / .seconds(1) }
+
+    @Test func whatCannotMakeItIsRefusedAtOnce() {
+        var bench = makeBench()
+        bench.submit(Array(repeating: 200, count: 10))
+        let (_, late) = bench.submit(
+            texts: [bench.text(ofLength: 100)], deadline: bench.now.advanced(by: .seconds(1)))
+        guard case .deadlineUnreachable(let wait) = late.error else {
+            Issue.record("taken though it could not be done in time")
+            return
+        }
+        #expect((1.0...1.2).contains(seconds(wait)))
+        #expect(
+            bench.submit(texts: [bench.text(ofLength: 100)], deadline: bench.now.advanced(by: .seconds(3))).1.answers
+                .isEmpty)
+        let (_, past) = bench.submit(texts: [bench.text(ofLength: 1)], deadline: bench.now)
+        #expect(past.error == .deadlineExceeded)
+    }
+
+    @Test func whatRanOutOfTimeLeavesTheQueue() {
+        var bench = makeBench()
+        let (id, _) = bench.submit(
+            texts: [bench.text(ofLength: 100)], deadline: bench.now.advanced(by: .seconds(1)))
+        #expect(bench.state.expire(id).error == .deadlineExceeded)
+        #expect(bench.pass() == nil)
+        #expect(bench.state.admittedTokenCount == 0)
+        #expect(bench.state.expire(id).answers.isEmpty)
+    }
+
+    @Test func theQueueSaysHowLongItTakes() throws {
+        var bench = makeBench()
+        let (id, _) = bench.submit(Array(repeating: 200, count: 5))
+        let (second, _) = bench.submit([100])
+        var promises: [RequestID: Double] = [:]
+        let start = bench.now
+        var waits: [RequestID: Double] = [:]
+        while let pass = bench.pass() {
+            bench.advance(.milliseconds(pass.tokenCount))
+            for answer in bench.end(pass).answers {
+                promises[answer.request] = seconds(try answer.result.get().promisedWait)
+                waits[answer.request] = start.duration(to: bench.now) / .seconds(1)
+            }
+        }
+        for request in [id, second] {
+            let (promise, wait) = (try #require(promises[request]), try #require(waits[request]))
+            #expect(abs(promise - wait) < 0.1 * wait)
+        }
+    }
+
+    /// Passes that take twice as long as their tokens' share, as where others use the cores: the forecast learns.
+    @Test func forecastsLearnFromWhatBecameOfThem() throws {
+        var bench = SchedulerBench {
+            $0.maximumBatchSequences = 1
+            $0.computeThreadCount = 2
+        }
+        var errors: [Double] = []
+        for round in 0..<200 {
+            let start = bench.now
+            bench.submit(Array(repeating: 100, count: 4))
+            // Of two threads only one ever comes.
+            while let pass = bench.pass() {
+                bench.advance(.milliseconds(100))
+                for answer in bench.end(pass).answers where round > 150 {
+                    let promise = seconds(try answer.result.get().promisedWait)
+                    errors.append(abs(promise / (start.duration(to: bench.now) / .seconds(1)) - 1))
+                }
+            }
+        }
+        #expect(errors.count == 49)
+        #expect(errors.allSatisfy { $0 < 0.1 })
+    }
+
+    @Test func timingsAddUpToTheWait() throws {
+        var bench = SchedulerBench()
+        bench.submit([20])
+        bench.advance(.milliseconds(3))
+        guard let pass = bench.pass() else { return }
+        bench.advance(.milliseconds(4))
+        let timing = try #require(try bench.end(pass).answers.first?.result.get()).timing
+        #expect(timing == EmbeddingTiming(tokenize: .zero, queue: .milliseconds(3), compute: .milliseconds(4)))
+    }
+}

@@ -1,0 +1,86 @@
+import Batching
+import Embeddings
+import Testing
+
+/// Clients that share a lane, and the queue.
+struct FairSharesTests {
+    private let flood = ClientID("flood")
+    private let lone = ClientID("lone")
+
+    @Test func aClientWithLittleWaitsForNoOthersBacklog() {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit(Array(repeating: 20, count: 50), client: flood)
+        _ = bench.pass()
+        bench.submit([20], client: lone)
+        #expect(bench.pass()?.entries[0].client == lone)
+        #expect(bench.pass()?.entries[0].client == flood)
+    }
+
+    @Test func clientsWithMuchTakeTurnsByTokens() {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit(Array(repeating: 30, count: 30), client: flood)
+        bench.submit(Array(repeating: 10, count: 30), client: lone)
+        let clients = (0..<40).compactMap { _ in bench.pass()?.entries[0].client }
+        // Three short texts for every long one.
+        #expect((9...11).contains(clients.count { $0 == flood }))
+    }
+
+    @Test func aPassIsFilledWithItsClientsTextsFirst() {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 4 }
+        bench.submit([20, 20, 20, 20, 20], client: flood)
+        bench.submit([20, 21, 22], client: lone)
+        let first = bench.pass()?.entries.map(\.client)
+        let second = bench.pass()?.entries.map(\.client)
+        #expect(first == Array(repeating: flood, count: 4))
+        #expect(second == [lone, lone, lone, flood])
+    }
+
+    @Test func nobodySavesUpTurns() {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit(Array(repeating: 20, count: 100), client: flood)
+        for _ in 0..<50 { _ = bench.pass() }
+        bench.submit(Array(repeating: 20, count: 20), client: lone)
+        let clients = (0..<20).compactMap { _ in bench.pass()?.entries[0].client }
+        #expect((9...11).contains(clients.count { $0 == lone }))
+    }
+
+    @Test func nobodyGainsByLeavingForAMoment() {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit(Array(repeating: 20, count: 100), client: flood)
+        var clients: [ClientID] = []
+        for _ in 0..<20 {
+            // It comes back with one large text each time.
+            bench.submit([100], client: lone)
+            while let client = bench.pass()?.entries[0].client {
+                clients.append(client)
+                if client == lone { break }
+            }
+        }
+        #expect(clients.count { $0 == flood } >= 5 * 18)
+    }
+
+    @Test func oneClientMayFillAnEmptyQueueButNotTheLastQuarterOfAShared() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 1000 }
+        bench.submit(Array(repeating: 100, count: 7), client: flood)
+        #expect(bench.submit([40], client: lone).1.answers.isEmpty)
+        // More than half is more than an equal part now.
+        #expect(bench.submit([100], client: flood).1.retryAfter != nil)
+        #expect(bench.submit([100, 100], client: lone).1.answers.isEmpty)
+        #expect(bench.submit([100], client: lone).1.retryAfter != nil)
+        #expect(bench.state.load(now: bench.now).clientCount == 2)
+    }
+
+    @Test func aQueueThatIsTooLongIsRefusedAtOnce() {
+        var bench = SchedulerBench {
+            $0.maximumQueueWait = .seconds(2)
+            $0.inlineTokenizationBytes = 0
+        }
+        // Alone, a request is taken whatever its size; before anything is measured, 1,000 tokens a second are assumed.
+        #expect(bench.submit(Array(repeating: 200, count: 25), lane: .bulk).1.answers.isEmpty)
+        let request = EmbeddingRequest(inputs: [.text("x")], lane: .bulk)
+        let wait = bench.state.begin(request, id: RequestID(99), now: bench.now).retryAfter
+        #expect(wait.map { (2.5...3.5).contains($0 / .seconds(1)) } == true)
+        // The other lane is not waited for.
+        #expect(bench.submit([20]).1.answers.isEmpty)
+    }
+}
