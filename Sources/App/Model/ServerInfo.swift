@@ -23,6 +23,8 @@ struct ServerInfo: Sendable {
             "max_num_seqs": .number(JSONNumber(batching.maximumBatchSequences)),
             "max_queued_tokens": .number(JSONNumber(batching.queueBudget(sequenceLimit: model.maximumSequenceLength))),
         ])
+        batch["max_queue_wait_ms"] =
+            batching.maximumQueueWait.map { .number(JSONNumber(Double(milliseconds: $0))) } ?? .null
         switch batching.mode {
         case .continuous: batch["mode"] = "continuous"
         case .firstComeFirstServed(let size, let wait):
