@@ -28,7 +28,7 @@ package struct ServiceRequest: Sendable {
 package struct ServiceClient: Sendable {
     package typealias Upload = @Sendable (_ write: @Sendable ([UInt8]) async throws -> Void) async throws -> Void
 
-    let address: ServiceAddress
+    package let address: ServiceAddress
     let apiKey: String?
 
     private static let connectTimeout = TimeAmount.seconds(10)

@@ -28,6 +28,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "Tells as well where the time goes, stage by stage, on one thread.")
     var stages = false
 
+    @Flag(help: "Tells as well how long texts take that come one at a time, of the first 2,048 in the first layout.")
+    var oneAtATime = false
+
     @Flag(help: "One JSON object on the last line of standard output.")
     var json = false
 
@@ -35,6 +38,9 @@ struct BenchCommand: AsyncParsableCommand {
         guard sweep.isAsked else { return }
         if stages {
             throw ValidationError("--stages splits the pass over a file, which a sweep does not make")
+        }
+        if oneAtATime {
+            throw ValidationError("--one-at-a-time goes through the scheduler, which a sweep goes without")
         }
         if output != nil {
             throw ValidationError("--output takes the vectors of a whole file, which a sweep does not make")
@@ -54,18 +60,21 @@ struct BenchCommand: AsyncParsableCommand {
         }
         let layouts = batching.layout.map { [$0] } ?? [.packed, .padded]
         var passes: [BenchPass] = []
+        var lone: LoneLatency?
         for layout in layouts {
             let engine = try Engine(model: model, batching: batching.with(layout: layout))
             let (pass, embeddings) = try await Self.time(texts, layout: layout, engine: engine)
             if passes.isEmpty, let output { try Self.write(embeddings, to: output) }
+            if passes.isEmpty, oneAtATime { lone = try await LoneLatency.measure(texts, embedder: engine.embedder) }
             passes.append(pass)
             await engine.close()
         }
         let split = try stages ? stageSplit(texts) : nil
         if json {
-            print(Self.report(passes, split).serialized)
+            print(Self.report(passes, split, lone).serialized)
         } else {
             for pass in passes { print(pass.summary) }
+            if let lone { print(lone.summary) }
             if let split { print(split.summary) }
         }
     }
@@ -103,9 +112,10 @@ struct BenchCommand: AsyncParsableCommand {
             tokenLimit: batching.maxBatchTokens)
     }
 
-    private static func report(_ passes: [BenchPass], _ split: StageSplit?) -> JSONValue {
+    private static func report(_ passes: [BenchPass], _ split: StageSplit?, _ lone: LoneLatency?) -> JSONValue {
         var report = passes.first?.json ?? JSONObject()
         if let split { report["stage_seconds"] = .object(split.json) }
+        if let lone { report["one_at_a_time_ms"] = .object(lone.json) }
         var layouts = JSONObject()
         for pass in passes { layouts[pass.layout] = .object(pass.json) }
         report["layouts"] = .object(layouts)

@@ -19,7 +19,7 @@ struct BenchOptionsTests {
             "--sweep-batch", "1", "--sweep-length", "512", "--sweep-seconds", "2", "--chart", "a.svg", "--layout",
             "padded",
         ],
-        ["--output", "v.f32", "--batching", "static"],
+        ["--output", "v.f32", "--batching", "static"], ["--one-at-a-time"],
     ])
     func whatFitsIsTaken(options: [String]) {
         #expect(Self.complaint(options) == nil)
@@ -46,6 +46,7 @@ struct BenchOptionsTests {
         #expect(try #require(Self.complaint(["--sweep-seconds", "2"])).contains("--sweep-seconds"))
         for options in [
             ["--output", "v.f32"], ["--batching", "static"], ["--max-batch-tokens", "64"], ["--max-num-seqs", "2"],
+            ["--one-at-a-time"],
         ] {
             #expect(try #require(Self.complaint(["--sweep-length=8"] + options)).contains(options[0]))
         }
