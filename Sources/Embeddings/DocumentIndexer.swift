@@ -14,16 +14,19 @@ package struct DocumentIndexer: Sendable {
     /// One result a draft, in order. All that can be written is committed when it returns; after an error nothing may be
     /// assumed, and the same call can be repeated.
     ///
+    /// - Parameter deadline: of the embedding; what is embedded is written, however late it is.
     /// - Precondition: the ids differ from each other; the collection's fingerprint is the embedder's.
     package func index(
-        _ drafts: [DocumentDraft], in collection: DocumentCollection, lane: Lane
+        _ drafts: [DocumentDraft], in collection: DocumentCollection, lane: Lane, client: ClientID = .unnamed,
+        deadline: ContinuousClock.Instant? = nil
     ) async throws(IndexingError) -> [IndexedDocument] {
+        let terms = Terms(lane: lane, client: client, deadline: deadline)
         precondition(collection.fingerprint == embedder.model.fingerprint)
         var results = [IndexedDocument](repeating: .failed(reason: ""), count: drafts.count)
         var pending = Array(drafts.indices)
         var needed = try await draftsNeedingEmbedding(drafts, in: collection)
         for _ in 0..<Self.maximumRounds {
-            let embeddings = try await embed(needed.map { drafts[$0].text }, lane: lane)
+            let embeddings = try await embed(needed.map { drafts[$0].text }, terms)
             var embedding: [Int: EmbeddedText] = [:]
             for (index, result) in zip(needed, embeddings) { embedding[index] = result }
             // Texts that the encoder cannot read fail alone.
@@ -55,24 +58,38 @@ package struct DocumentIndexer: Sendable {
         throw .contention
     }
 
+    /// How the embedder is asked.
+    private struct Terms {
+        let lane: Lane
+        let client: ClientID
+        let deadline: ContinuousClock.Instant?
+    }
+
     private enum EmbeddedText {
         case embedded(Embedding)
         case failed(reason: String)
     }
 
-    /// Halves what is too large for the queue, and what holds a text without a finite vector, until the culprit is alone.
-    private func embed(_ texts: [String], lane: Lane) async throws(IndexingError) -> [EmbeddedText] {
+    /// Texts that the encoder cannot read fail alone; what is too large for the queue is halved until it fits, or is one
+    /// text.
+    private func embed(_ texts: [String], _ terms: Terms) async throws(IndexingError) -> [EmbeddedText] {
         guard !texts.isEmpty else { return [] }
-        let request = EmbeddingRequest(inputs: texts.map { .text($0) }, role: .document, lane: lane)
+        let request = EmbeddingRequest(
+            inputs: texts.map { .text($0) }, role: .document, lane: terms.lane, client: terms.client,
+            deadline: terms.deadline, failurePolicy: .perInput)
         do throws(EmbeddingError) {
-            return try await embedder.embed(request).map { .embedded($0) }
+            return try await embedder.embedEach(request).results.map { result in
+                switch result {
+                case .success(let embedding): .embedded(embedding)
+                case .failure(let error): .failed(reason: error.ownMessage)
+                }
+            }
         } catch {
             switch error {
             case .requestTooLarge, .vectorNotFinite, .computeFailed, .inputTooLong, .invalidToken:
-                guard texts.count > 1 else { return [.failed(reason: error.description)] }
+                guard texts.count > 1 else { return [.failed(reason: error.ownMessage)] }
                 let middle = texts.count / 2
-                return try await embed(Array(texts[..<middle]), lane: lane)
-                    + embed(Array(texts[middle...]), lane: lane)
+                return try await embed(Array(texts[..<middle]), terms) + embed(Array(texts[middle...]), terms)
             case .overloaded, .deadlineUnreachable, .deadlineExceeded, .shuttingDown, .cancelled:
                 throw .embedding(error)
             }

@@ -43,17 +43,3 @@ package enum EmbeddingVerdict: Equatable {
         return .split([0..<index, index..<index + 1, index + 1..<textCount].filter { !$0.isEmpty })
     }
 }
-
-extension EmbeddingError {
-    /// As `description`, of a call whose only text is the one that a client knows by another number.
-    fileprivate var ownMessage: String {
-        switch self {
-        case .inputTooLong(_, let limit): "the text is longer than the model's limit of \(limit) tokens"
-        case .vectorNotFinite: "the model gave a vector that is not finite"
-        case .computeFailed: "the encoder gave no answer, twice"
-        case .invalidToken, .overloaded, .deadlineUnreachable, .deadlineExceeded, .requestTooLarge, .shuttingDown,
-            .cancelled:
-            description
-        }
-    }
-}

@@ -3,6 +3,9 @@ import Embeddings
 /// The way from a segment's inputs to their outcomes, through the embedder's bulk lane and past whatever other segments
 /// of this process compute.
 struct SegmentComputation: Sendable {
+    /// All jobs are one client of the queue: between their owners the leases are fair, and a segment names no owner.
+    private static let client = ClientID("jobs")
+
     let embedder: any Embedder
     let configuration: JobRunnerConfiguration
     let textsUnderWay: TextsUnderWay
@@ -84,7 +87,8 @@ struct SegmentComputation: Sendable {
             if Task.isCancelled { return nil }
             do throws(EmbeddingError) {
                 let request = EmbeddingRequest(
-                    inputs: keys[part].map { .text($0.text) }, role: role, truncation: .end, lane: .bulk)
+                    inputs: keys[part].map { .text($0.text) }, role: role, truncation: .end, lane: .bulk,
+                    client: Self.client)
                 let embeddings = try await embedder.embed(request)
                 precondition(embeddings.count == part.count)
                 for (place, embedding) in zip(part, embeddings) { results[place] = .success(embedding) }

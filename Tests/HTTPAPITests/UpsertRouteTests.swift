@@ -168,6 +168,17 @@ struct UpsertRouteTests {
         #expect(answer.count("failed") == 1)
     }
 
+    @Test func aTextWithoutAVectorCostsItsNeighboursNothing() async throws {
+        let answer = try await api.upsert(
+            #"{"id":1,"text":"a"},{"id":2,"text":"NOTFINITE"},{"id":3,"text":"b"}"#)
+        #expect(answer.count("inserted") == 2 && answer.count("failed") == 1)
+        #expect(
+            answer.object["errors"] == [
+                ["index": 1, "id": "2", "message": "the model gave a vector that is not finite"]
+            ])
+        #expect(api.embedder.requests.count == 1)
+    }
+
     @Test func smallUpsertsAreInteractive() async throws {
         _ = try await api.upsert(#"{"id":1,"text":"a"}"#)
         _ = try await api.upsert((0..<17).map { #"{"id":\#($0),"text":"t\#($0)"}"# }.joined(separator: ","))
