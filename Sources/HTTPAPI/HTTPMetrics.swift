@@ -9,9 +9,25 @@ struct HTTPMetrics: Sendable {
 
     private let factory: any MetricsFactory
     private let storeTimer: Timer
+    /// `ovenbird_http_active_requests`: requests that wait for vectors now, the active concurrency that passes are compared
+    /// with.
+    private let activeRequests: Meter
+    /// `ovenbird_http_connections`: open ones.
+    private let connections: Meter
+    /// `ovenbird_http_slow_readers_total`: connections closed because their client did not take an answer in time.
+    private let slowReaders: Counter
+    /// `ovenbird_http_evictions_total`: idle connections that newcomers took the place of.
+    private let evictions: Counter
 
     init(factory: any MetricsFactory) {
         self.factory = factory
+        activeRequests = Meter(label: "ovenbird_http_active_requests", dimensions: [], factory: factory)
+        connections = Meter(label: "ovenbird_http_connections", dimensions: [], factory: factory)
+        slowReaders = Counter(label: "ovenbird_http_slow_readers_total", dimensions: [], factory: factory)
+        evictions = Counter(label: "ovenbird_http_evictions_total", dimensions: [], factory: factory)
+        // A gauge that was never set would be missing from the first page of metrics.
+        activeRequests.set(0)
+        connections.set(0)
         storeTimer = Timer(label: "ovenbird_stage_seconds", dimensions: [("stage", "store")], factory: factory)
     }
 
@@ -36,6 +52,19 @@ struct HTTPMetrics: Sendable {
     func countError(code: String) {
         Counter(label: "ovenbird_http_errors_total", dimensions: [("code", code)], factory: factory).increment()
     }
+
+    /// `ovenbird_http_input_failures_total{code}`: inputs that failed alone, with `on_error` `per_item`.
+    func countInputFailure(code: String) {
+        Counter(label: "ovenbird_http_input_failures_total", dimensions: [("code", code)], factory: factory).increment()
+    }
+
+    func beginWait() { activeRequests.increment() }
+    func endWait() { activeRequests.decrement() }
+
+    func openConnection() { connections.increment() }
+    func closeConnection() { connections.decrement() }
+    func countEviction() { evictions.increment() }
+    func countSlowReader() { slowReaders.increment() }
 
     /// `ovenbird_stage_seconds{stage="store"}`: one call to the store.
     func recordStore(_ duration: Duration) {

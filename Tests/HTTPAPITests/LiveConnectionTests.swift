@@ -1,6 +1,7 @@
 import Embeddings
 import HTTPAPI
 import JSON
+import MetricsTestKit
 import NIOCore
 import Testing
 
@@ -117,11 +118,47 @@ struct LiveConnectionTests {
         }
     }
 
+    @Test func newcomersTakeThePlaceOfTheLongestIdle() async throws {
+        let metrics = TestMetrics()
+        try await withServer(metrics: metrics, configure: { $0.maxConnections = 3 }) { server in
+            let open = try metrics.expectMeter("ovenbird_http_connections")
+            async let silentIsClosed = server.withConnection { await $0.isClosedByServer() }
+            while open.lastValue != 1 { await Task.yield() }
+            try await server.withConnection { used in
+                // Idle since its answer, which is later than the silent one's start.
+                try await used.write(.get("/livez"))
+                #expect(try await used.readAnswer().status == 200)
+                #expect(try await server.send(.get("/livez")).status == 200)
+                try await used.write(.get("/livez"))
+                #expect(try await used.readAnswer().status == 200)
+            }
+            #expect(try await silentIsClosed)
+        }
+        #expect(try metrics.expectCounter("ovenbird_http_evictions_total").totalValue == 1)
+    }
+
+    @Test func connectionsWithARequestUnderWayKeepTheirPlace() async throws {
+        let embedder = HashEmbedder()
+        embedder.hang()
+        try await withServer(embedder: embedder, configure: { $0.maxConnections = 2 }) { server in
+            try await server.withConnection { waiting in
+                try await waiting.write(.post("/v1/embeddings", #"{"input":"a"}"#))
+                while embedder.requests.isEmpty { await Task.yield() }
+                for _ in 0..<3 { #expect(try await server.send(.get("/livez")).status == 200) }
+                #expect(embedder.cancellationCount == 0)
+            }
+        }
+    }
+
     @Test func slowReadersAreClosed() async throws {
-        try await withServer(configure: {
-            $0.responseTimeout = .milliseconds(50)
-            $0.minimumResponseRate = 1 << 40
-        }) { server in
+        let metrics = TestMetrics()
+        try await withServer(
+            metrics: metrics,
+            configure: {
+                $0.responseTimeout = .milliseconds(50)
+                $0.minimumResponseRate = 1 << 40
+            }
+        ) { server in
             try await server.withConnection { connection in
                 // Far more than the sockets' buffers hold, and nothing is read until the server has given up.
                 let inputs = Array(repeating: #""a b c""#, count: 2_000).joined(separator: ",")
@@ -132,6 +169,8 @@ struct LiveConnectionTests {
                 }
             }
         }
+        #expect(try metrics.expectCounter("ovenbird_http_slow_readers_total").totalValue == 1)
+        #expect(try metrics.expectMeter("ovenbird_http_connections").lastValue == 0)
     }
 
     @Test func lostClientsWorkIsCancelled() async throws {

@@ -30,10 +30,13 @@ struct ConnectionChannel: ServerChildChannel {
     init(endpoints: Endpoints) {
         self.endpoints = endpoints
         let limits = ConnectionWatch.Limits(endpoints.configuration)
+        let roster = ConnectionRoster(maximum: endpoints.configuration.maxConnections)
         pipeline = HTTP1Channel(
             responder: { _, _, _ in preconditionFailure("requests are answered by ConnectionChannel.handle") },
             configuration: .init(
-                additionalChannelHandlers: [ConnectionDeadlines(limits: limits)],
+                additionalChannelHandlers: [
+                    ConnectionDeadlines(limits: limits, roster: roster, metrics: endpoints.metrics)
+                ],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 32 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)))
     }
@@ -50,6 +53,8 @@ struct ConnectionChannel: ServerChildChannel {
     }
 
     func handle(value connection: Value, logger: Logger) async {
+        endpoints.metrics.openConnection()
+        defer { endpoints.metrics.closeConnection() }
         do {
             try await connection.executeThenClose { inbound, outbound in
                 let (requests, requestSink) = AsyncStream.makeStream(of: Exchange.self)

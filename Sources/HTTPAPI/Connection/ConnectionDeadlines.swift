@@ -14,20 +14,35 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     /// Bytes of an answer's body that are written as one: how finely its progress is seen.
     private static let sliceSize = 64 << 10
 
+    private let metrics: HTTPMetrics
+    private let roster: ConnectionRoster
+    private var wasIdle = true
     private var watch: ConnectionWatch
     private var alarm: (time: NIODeadline, task: Scheduled<Void>)?
     private var sawPart = false
     private var responseEndsConnection = false
 
-    init(limits: ConnectionWatch.Limits) {
+    init(limits: ConnectionWatch.Limits, roster: ConnectionRoster, metrics: HTTPMetrics) {
+        self.roster = roster
+        self.metrics = metrics
         watch = ConnectionWatch(limits: limits, now: .now())
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
+        let eventLoop = context.eventLoop
+        let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
+        let hasMadeRoom = roster.enter(ObjectIdentifier(self), now: .now()) {
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                if handler.watch.isIdle { context.close(promise: nil) }
+            }
+        }
+        if hasMadeRoom { metrics.countEviction() }
         setAlarm(context)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        roster.leave(ObjectIdentifier(self))
         watch.close()
         alarm?.task.cancel()
         alarm = nil
@@ -107,7 +122,13 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
         if watch.quiesce() { context.close(promise: nil) }
     }
 
+    /// After every event: what it changed for others, and when the next thing is due.
     private func setAlarm(_ context: ChannelHandlerContext) {
+        let isIdle = watch.isIdle
+        if isIdle != wasIdle {
+            wasIdle = isIdle
+            roster.note(ObjectIdentifier(self), idleSince: isIdle ? .now() : nil)
+        }
         guard let next = watch.next() else { return }
         // An alarm that rings too early sets the next one.
         if let alarm, alarm.time <= next.deadline { return }
@@ -118,10 +139,13 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func ring(_ context: ChannelHandlerContext) {
         alarm = nil
+        let isAnswering = watch.isAnswering
         switch watch.expire(now: .now()) {
         case .refuse(.head): context.fireErrorCaught(RequestError.headTimedOut)
         case .refuse(.body): context.fireErrorCaught(RequestError.bodyTimedOut)
-        case .close: context.close(promise: nil)
+        case .close:
+            if isAnswering { metrics.countSlowReader() }
+            context.close(promise: nil)
         case nil: break
         }
         setAlarm(context)

@@ -144,6 +144,17 @@ package struct ConnectionWatch: ~Copyable {
         return unansweredCount <= 0
     }
 
+    /// Whether no request is under way: its head has not come whole, and the last one was answered and taken.
+    package var isIdle: Bool {
+        switch reading {
+        case .idle, .head: !isClosed && unansweredCount <= 0 && sending == nil && lingeringSince == nil
+        case .body, .failed: false
+        }
+    }
+
+    /// Whether a client has not taken yet what was written to it.
+    package var isAnswering: Bool { sending != nil }
+
     /// What happens when, if no event comes before.
     package func next() -> (deadline: NIODeadline, action: Action)? {
         guard !isClosed else { return nil }

@@ -9,7 +9,8 @@ import ServiceLifecycle
 /// The server on a port of 127.0.0.1 for the time of a closure.
 func withServer<Result: Sendable>(
     embedder: HashEmbedder = HashEmbedder(), store: FaultyStore = FaultyStore(),
-    jobs: FakeJobStore = FakeJobStore(), configure: (inout HTTPConfiguration) -> Void = { _ in },
+    jobs: FakeJobStore = FakeJobStore(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
+    configure: (inout HTTPConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping (_ server: RunningServer) async throws -> Result
 ) async throws -> Result {
     var configuration = HTTPConfiguration()
@@ -19,7 +20,7 @@ func withServer<Result: Sendable>(
     let service = HTTPService(
         configuration: configuration, embedder: embedder, store: store, jobs: jobs,
         countTokens: HashEmbedder.count, info: { [:] }, metricsText: { "" },
-        metrics: NOOPMetricsHandler.instance, logger: API.silent,
+        metrics: metrics, logger: API.silent,
         onListening: { continuation.yield($0) })
     let services = ServiceGroup(services: [service], logger: API.silent)
     return try await withThrowingTaskGroup(of: Void.self) { group in
