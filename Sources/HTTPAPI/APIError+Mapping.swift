@@ -10,12 +10,12 @@ extension APIError {
             self.init(.badRequest, code: "invalid_json", "the body is not valid JSON: \(error)")
         case .invalidValue(let field, let reason):
             self.init(.badRequest, code: "invalid_value", reason, field: field)
-        case .tokenInput:
+        case .tokenInput(let field):
             self.init(
                 .badRequest, code: "token_input",
                 "input holds token ids; send text (in LangChain: check_embedding_ctx_length=False), or "
                     + "\"token_ids\":\"model\" where the ids are of the served model's own vocabulary",
-                field: "input")
+                field: field)
         case .unknownModel(let name, let served):
             self.init(
                 .notFound, code: "model_not_found",
@@ -127,7 +127,8 @@ extension APIError {
             self.init(.badRequest, code: "context_length_exceeded", message, field: "input[\(index)]")
         case .invalidToken(let index, _, _):
             self.init(.badRequest, code: "invalid_token", message, field: "input[\(index)]")
-        case .vectorNotFinite: self.init(.internalServerError, code: "vector_not_finite", message)
+        case .vectorNotFinite(let index):
+            self.init(.internalServerError, code: "vector_not_finite", message, field: "input[\(index)]")
         case .computeFailed(let index):
             self.init(.internalServerError, code: "compute_failed", message, field: "input[\(index)]")
         case .shuttingDown:

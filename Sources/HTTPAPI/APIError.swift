@@ -37,13 +37,18 @@ struct APIError: Error {
         }
     }
 
-    /// The answer's body.
-    var json: JSONValue {
-        var body = JSONObject()
-        body["error"] = [
+    /// What stands under `error`.
+    var object: JSONValue {
+        [
             "message": .string(message), "type": .string(type), "param": field.map { .string($0) } ?? .null,
             "code": .string(code),
         ]
+    }
+
+    /// The answer's body.
+    var json: JSONValue {
+        var body = JSONObject()
+        body["error"] = object
         for member in progress?.members ?? [] { body[member.key] = member.value }
         return .object(body)
     }
@@ -52,8 +57,8 @@ struct APIError: Error {
         var response = Response.json(status, json)
         response.headers.append(contentsOf: headers)
         if let retryAfter {
-            // Clients stop retrying altogether above 60 s (older OpenAI libraries) or 120 s.
-            let milliseconds = min(max(1, retryAfter.milliseconds), 60_000)
+            // OpenAI's libraries do not retry at all where they are told more than 120 s.
+            let milliseconds = min(max(1, retryAfter.wholeMilliseconds), 120_000)
             response.headers[.retryAfter] = "\((milliseconds + 999) / 1_000)"
             response.headers[.retryAfterMilliseconds] = "\(milliseconds)"
         }
@@ -62,14 +67,20 @@ struct APIError: Error {
 }
 
 extension Duration {
-    fileprivate var milliseconds: Int64 {
-        components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
+    /// Rounded up.
+    var wholeMilliseconds: Int64 {
+        let (fraction, rest) = components.attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000_000_000)
+        return components.seconds * 1_000 + fraction + (rest > 0 ? 1 : 0)
     }
 }
 
 extension HTTPField.Name {
     static let retryAfterMilliseconds = known("retry-after-ms")
     static let requestID = known("X-Request-Id")
+    static let requestTimeout = known("X-Request-Timeout-Ms")
+    static let queueETA = known("X-Queue-Eta-Ms")
+    static let serverTiming = known("Server-Timing")
+    static let traceParent = known("traceparent")
 
     static func known(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("not a header name") }

@@ -1,3 +1,5 @@
+package import Embeddings
+
 /// What the HTTP server listens on, whom it believes, and every limit that it holds.
 package struct HTTPConfiguration: Sendable {
     package var host = "127.0.0.1"
@@ -33,6 +35,7 @@ package struct HTTPConfiguration: Sendable {
     package var maxDeletedIDs = 10_000
     /// Failed documents that an upsert's answer lists; all are counted.
     package var maxReportedErrors = 1_000
+    /// Where fifteen sixteenths are taken, a newcomer takes the place of the connection that was idle longest.
     package var maxConnections = 1_024
 
     /// Documents that are embedded and committed together: enough to fill several passes with texts of like length,
@@ -40,8 +43,13 @@ package struct HTTPConfiguration: Sendable {
     package var documentsPerChunk = 128
     /// Closes a chunk early, so that a chunk's memory is bounded by bytes too.
     package var bytesPerChunk = 512 << 10
-    /// A JSON upsert of at most this many documents waits in the interactive lane.
-    package var interactiveDocuments = 16
+    /// A request that names no `priority` waits in the interactive lane up to so many texts: a person waits for a handful;
+    /// more is a job.
+    package var interactiveInputs = 8
+    /// The same of their bytes together, UTF-8: eight long paragraphs.
+    package var interactiveBytes = 16 << 10
+    /// The longest `X-Request-Timeout-Ms`: whoever waits longer than an hour wants a bulk job.
+    package var maxRequestTimeout = Duration.seconds(3_600)
     /// How long an upsert that has begun waits for a full queue before it is answered 429.
     package var overloadPatience = Duration.seconds(60)
 
@@ -107,6 +115,11 @@ package struct HTTPConfiguration: Sendable {
     package var readinessLifetime = Duration.seconds(1)
 
     package init() {}
+
+    /// Where texts wait whose client does not say.
+    package func lane(inputCount: Int, byteCount: Int) -> Lane {
+        inputCount <= interactiveInputs && byteCount <= interactiveBytes ? .interactive : .bulk
+    }
 
     /// Whether only this machine can reach `host`.
     package var bindsLoopback: Bool { Self.isLoopback(host: host) }

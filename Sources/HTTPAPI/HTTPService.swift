@@ -42,7 +42,7 @@ package struct HTTPService: Service, CustomStringConvertible {
         self.onListening = onListening
         self.jobs = jobs
         endpoints = Endpoints(
-            configuration: configuration, embedder: embedder,
+            configuration: configuration, embedder: MeasuredEmbedder(base: embedder, metrics: instruments),
             store: store.map { MeasuredStore(base: $0, metrics: instruments) }, jobs: jobs,
             onJobCommitted: onJobCommitted,
             estimator: WorkEstimator(
@@ -77,7 +77,7 @@ package struct HTTPService: Service, CustomStringConvertible {
     }
 
     /// What a connection answers to `request`, without one.
-    package func respond(to request: Request) async -> Response {
-        await endpoints.respond(to: request)
+    package func respond(to request: Request, on connection: ClientID = .unnamed) async -> Response {
+        await endpoints.respond(to: request, on: connection)
     }
 }

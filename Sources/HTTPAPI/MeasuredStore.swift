@@ -1,6 +1,6 @@
 import Embeddings
 
-/// A store whose calls are timed as the stage `store`.
+/// A store whose calls are timed as the stage `store`, for the metrics and for the request that makes them.
 struct MeasuredStore: DocumentStore {
     let base: any DocumentStore
     let metrics: HTTPMetrics
@@ -9,7 +9,11 @@ struct MeasuredStore: DocumentStore {
         _ operation: () async throws(StorageError) -> Result
     ) async throws(StorageError) -> Result {
         let start = ContinuousClock.now
-        defer { metrics.recordStore(ContinuousClock.now - start) }
+        defer {
+            let elapsed = ContinuousClock.now - start
+            metrics.recordStore(elapsed)
+            StageTimes.current?.addStore(elapsed)
+        }
         return try await operation()
     }
 

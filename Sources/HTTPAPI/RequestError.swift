@@ -6,7 +6,8 @@ enum RequestError: Error {
     case invalidJSON(JSONError)
     /// A field, named by `field` as the client wrote it, has a value that cannot be.
     case invalidValue(field: String?, reason: String)
-    case tokenInput
+    /// Token ids where a text belongs.
+    case tokenInput(field: String)
     case unknownModel(String, served: [String])
     case bodyTooLarge(limit: Int)
     /// Bodies of other requests hold what there is for all.

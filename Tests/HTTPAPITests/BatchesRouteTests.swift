@@ -97,6 +97,7 @@ struct BatchesRouteTests {
             (BatchAPI.line("7", #"{"input":"x","dimensions":9}"#), "invalid_value", "dimensions"),
             (BatchAPI.line("8", #"{"input":"x","encoding_format":"hex"}"#), "invalid_value", "encoding_format"),
             (BatchAPI.line("9", #"{"input":"x","truncate":"none"}"#), "invalid_value", "truncate"),
+            (BatchAPI.line("9", #"{"input":"x","on_error":"per_item"}"#), "invalid_value", "on_error"),
             (BatchAPI.line("dup", good), "duplicate_custom_id", "custom_id"),
         ]
         let api = BatchAPI { _ in

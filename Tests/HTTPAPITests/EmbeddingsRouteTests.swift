@@ -60,12 +60,6 @@ struct EmbeddingsRouteTests {
         #expect(answer.message.contains("6"))
     }
 
-    @Test func priorityChoosesTheLane() async throws {
-        _ = try await api.embeddings(#"{"input":"a","priority":"bulk"}"#)
-        _ = try await api.embeddings(#"{"input":"a"}"#)
-        #expect(api.embedder.requests.map(\.lane) == [.bulk, .interactive])
-    }
-
     @Test func tokenIDsPassWhereTheClientSaysWhoseTheyAre() async throws {
         #expect(try await api.embeddings(#"{"input":[1,2],"token_ids":"model"}"#).status == 200)
         #expect(try await api.embeddings(#"{"input":[[1,2],[3]],"token_ids":"model"}"#).status == 200)
@@ -94,7 +88,9 @@ struct EmbeddingsRouteTests {
         (#"{"input":"a","dimensions":9}"#, "dimensions"), (#"{"input":"a","dimensions":"4"}"#, "dimensions"),
         (#"{"input":"a","dimensions":4.0}"#, "dimensions"), (#"{"input":"a","dimensions":true}"#, "dimensions"),
         (#"{"input":"a","truncate":"start"}"#, "truncate"), (#"{"input":"a","truncate":true}"#, "truncate"),
-        (#"{"input":"a","priority":1}"#, "priority"),
+        (#"{"input":"a","priority":1}"#, "priority"), (#"{"input":"a","priority":"urgent"}"#, "priority"),
+        (#"{"input":"a","on_error":"skip"}"#, "on_error"), (#"{"input":"a","on_error":true}"#, "on_error"),
+        (#"{"input":"a","on_error":["per_item"]}"#, "on_error"), (#"{"input":"a","on_error":"PER_ITEM"}"#, "on_error"),
     ])
     func wrongValuesAreNamed(body: String, field: String) async throws {
         let answer = try await api.embeddings(body)
@@ -176,23 +172,31 @@ struct EmbeddingsRouteTests {
     }
 
     @Test func fullQueueIs429WithTheTimeToWait() async throws {
-        api.embedder.failNext(.overloaded(retryAfter: .milliseconds(2_500)))
-        let answer = try await api.embeddings(#"{"input":"a"}"#)
-        #expect(answer.status == 429)
-        #expect(answer.code == "rate_limit_exceeded")
-        #expect(answer.headers[.retryAfter] == "3")
-        #expect(answer.headers[try #require(HTTPField.Name("retry-after-ms"))] == "2500")
+        let waits: [(Duration, seconds: String, milliseconds: String)] = [
+            (.milliseconds(2_500), "3", "2500"), (.milliseconds(2_000), "2", "2000"),
+            (.microseconds(2_000_001), "3", "2001"),
+            (.milliseconds(40), "1", "40"), (.nanoseconds(1), "1", "1"), (.zero, "1", "1"),
+        ]
+        for (wait, seconds, milliseconds) in waits {
+            api.embedder.failNext(.overloaded(retryAfter: wait))
+            let answer = try await api.embeddings(#"{"input":"a"}"#)
+            #expect(answer.status == 429)
+            #expect(answer.code == "rate_limit_exceeded")
+            #expect(answer.headers[.retryAfter] == seconds)
+            #expect(answer.headers[try #require(HTTPField.Name("retry-after-ms"))] == milliseconds)
+        }
     }
 
     @Test func retryAfterStaysWhereClientsHeedIt() async throws {
         api.embedder.failNext(.overloaded(retryAfter: .seconds(900)))
-        #expect(try await api.embeddings(#"{"input":"a"}"#).headers[.retryAfter] == "60")
+        #expect(try await api.embeddings(#"{"input":"a"}"#).headers[.retryAfter] == "120")
     }
 
     @Test func everyEmbeddingErrorHasItsStatus() async throws {
         let statuses: [(EmbeddingError, Int)] = [
             (.requestTooLarge(tokenCount: 9, limit: 8), 413), (.vectorNotFinite(index: 0), 500), (.shuttingDown, 503),
-            (.cancelled, 503),
+            (.cancelled, 503), (.deadlineExceeded, 503), (.deadlineUnreachable(retryAfter: .seconds(1)), 429),
+            (.computeFailed(index: 0), 500),
         ]
         for (error, status) in statuses {
             api.embedder.failNext(error)

@@ -150,6 +150,22 @@ struct LiveConnectionTests {
         }
     }
 
+    @Test func everyConnectionIsAClientOfTheQueue() async throws {
+        try await withServer { server in
+            for _ in 0..<2 {
+                try await server.withConnection { connection in
+                    for _ in 0..<2 {
+                        try await connection.write(.post("/v1/embeddings", #"{"input":"a"}"#))
+                        #expect(try await connection.readAnswer().status == 200)
+                    }
+                }
+            }
+            let clients = server.embedder.requests.map(\.client)
+            #expect(clients.count == 4 && clients[0] == clients[1] && clients[2] == clients[3])
+            #expect(clients[1] != clients[2])
+        }
+    }
+
     @Test func slowReadersAreClosed() async throws {
         let metrics = TestMetrics()
         try await withServer(

@@ -118,8 +118,9 @@ struct BatchAnswer {
         switch outcome {
         case .embedded(let embeddings, let format):
             let answer = EmbeddingsAnswer(
-                embeddings: embeddings, dimensions: format.dimensions,
-                encoding: format.encoding == .float ? .float : .base64, modelName: batch.modelName ?? "")
+                results: embeddings.map { .success($0) }, dimensions: format.dimensions,
+                encoding: format.encoding == .float ? .float : .base64, modelName: batch.modelName ?? "",
+                failurePolicy: .request)
             writeResponse(200, name, to: &bytes) { $0.append(contentsOf: answer.bytes) }
             bytes.append(contentsOf: #","error":null}"#.utf8)
         case .refused(let error, let parameter):

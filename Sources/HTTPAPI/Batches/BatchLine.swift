@@ -50,6 +50,9 @@ struct BatchLine: Equatable {
             if try body.choice("truncate", ["end": true, "none": false]) == false {
                 throw .invalidValue(field: "truncate", reason: "truncate 'none' is not taken in batches")
             }
+            if try body.choice("on_error", ["fail": true, "per_item": false]) == false {
+                throw .invalidValue(field: "on_error", reason: "on_error 'per_item' is not taken in batches")
+            }
             let format = AnswerFormat(
                 encoding: try body.choice("encoding_format", ["float": .float, "base64": .base64]) ?? .float,
                 dimensions: try body.integer("dimensions", in: 1...rules.model.dimensions) ?? rules.model.dimensions)
@@ -83,7 +86,7 @@ struct BatchLine: Equatable {
                 }
                 texts.append(text)
             case .malformed(let reason): return refusal("\(name) is \(reason)", name)
-            case .number, .array: throw .tokenInput
+            case .number, .array: throw .tokenInput(field: "input")
             case .null, .bool, .object: throw Fields.wrongType(name, element, wanted: "a string")
             }
         }

@@ -1,3 +1,4 @@
+import Embeddings
 import HTTPTypes
 import HummingbirdCore
 import Logging
@@ -26,6 +27,7 @@ struct ConnectionChannel: ServerChildChannel {
 
     private let pipeline: HTTP1Channel
     private let endpoints: Endpoints
+    private let numbers = ConnectionNumbers()
 
     init(endpoints: Endpoints) {
         self.endpoints = endpoints
@@ -53,6 +55,7 @@ struct ConnectionChannel: ServerChildChannel {
     }
 
     func handle(value connection: Value, logger: Logger) async {
+        let client = ClientID("connection \(numbers.next())")
         endpoints.metrics.openConnection()
         defer { endpoints.metrics.closeConnection() }
         do {
@@ -73,7 +76,7 @@ struct ConnectionChannel: ServerChildChannel {
                     }
                     await withTaskGroup(of: Void.self) { responding in
                         responding.addTask {
-                            for await exchange in requests { responseSink.yield(await answer(exchange)) }
+                            for await exchange in requests { responseSink.yield(await answer(exchange, of: client)) }
                             responseSink.finish()
                         }
                         let ending = await read(inbound, into: requestSink, turns: turns)
@@ -166,11 +169,11 @@ struct ConnectionChannel: ServerChildChannel {
         }
     }
 
-    private func answer(_ exchange: Exchange) async -> Answer {
+    private func answer(_ exchange: Exchange, of client: ClientID) async -> Answer {
         var answer: Answer
         switch exchange {
         case .request(let request, let arrival):
-            let response = await endpoints.respond(to: request)
+            let response = await endpoints.respond(to: request, on: client)
             let wantsClose = request.headers[.connection]?.lowercased() == "close"
             answer = Answer(response: response, closesConnection: wantsClose || !arrival.hasCompleted)
         case .unreadable(let reason):
@@ -204,4 +207,12 @@ struct ConnectionChannel: ServerChildChannel {
             turns.yield()
         }
     }
+}
+
+/// Tells connections apart, as long as the process lives: a channel's address is another's once it is closed.
+private final class ConnectionNumbers: Sendable {
+    /// An atomic: one counter.
+    private let last = Atomic(0)
+
+    func next() -> Int { last.add(1, ordering: .relaxed).newValue }
 }

@@ -4,22 +4,34 @@ import HummingbirdCore
 import JSON
 
 extension Endpoints {
-    func embeddings(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
-        let value = try await jsonBody(request, permit)
+    func embeddings(_ call: Call) async throws(APIError) -> Response {
+        let deadline = try call.deadline(within: configuration.maxRequestTimeout)
+        let value = try await jsonBody(call.request, call.permit)
         let body: EmbeddingsBody
         do throws(RequestError) {
-            body = try EmbeddingsBody(value, model: embedder.model, maxInputs: configuration.maxInputs)
+            body = try EmbeddingsBody(
+                value, model: embedder.model, configuration: configuration, client: call.client, deadline: deadline)
         } catch { throw APIError(error) }
-        let embeddings = try await embed(body.request)
+        let results = body.inputs.outcomes(try await embed(body.request))
+        for case .failure(let error) in results {
+            switch body.request.failurePolicy {
+            case .request: throw error
+            case .perInput: metrics.countInputFailure(code: error.code)
+            }
+        }
         let answer = EmbeddingsAnswer(
-            embeddings: embeddings, dimensions: body.dimensions, encoding: body.encoding,
-            modelName: embedder.model.name)
+            results: results, dimensions: body.dimensions, encoding: body.encoding, modelName: embedder.model.name,
+            failurePolicy: body.request.failurePolicy)
         return .json(.ok, bytes: answer.bytes)
     }
 
-    func embed(_ request: EmbeddingRequest) async throws(APIError) -> [Embedding] {
+    /// One result an input; none for no input.
+    func embed(_ request: EmbeddingRequest) async throws(APIError) -> [Result<Embedding, EmbeddingError>] {
+        guard !request.inputs.isEmpty else { return [] }
+        // The body may have taken all of the time.
+        try request.deadline.check()
         do throws(EmbeddingError) {
-            return try await embedder.embed(request)
+            return try await embedder.embedEach(request).results
         } catch { throw APIError(error) }
     }
 

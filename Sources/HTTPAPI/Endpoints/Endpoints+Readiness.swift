@@ -17,7 +17,8 @@ extension Endpoints {
             }
         } catch { return APIError(error).response }
 
-        let fault = await readiness.fault(embedder: embedder, timeout: configuration.readinessTimeout, clock: clock)
+        let fault = await readiness.fault(
+            embedder: embedder.base, timeout: configuration.readinessTimeout, clock: clock)
         var report: JSONObject = JSONObject(["embedding": .string(fault ?? "ok")])
         var isReady = fault == nil
         if needsStorage {

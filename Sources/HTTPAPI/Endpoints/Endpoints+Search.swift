@@ -4,16 +4,18 @@ import HummingbirdCore
 import JSON
 
 extension Endpoints {
-    func search(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
-        let value = try await jsonBody(request, permit)
+    func search(in name: String, _ call: Call) async throws(APIError) -> Response {
+        let deadline = try call.deadline(within: configuration.maxRequestTimeout)
+        let value = try await jsonBody(call.request, call.permit)
         let body: SearchBody
         do throws(RequestError) {
             body = try SearchBody(value, maxResults: configuration.maxResults)
         } catch { throw APIError(error) }
         let (store, collection) = try await find(name)
+        let vector = try await vector(of: body.target, in: collection, client: call.client, deadline: deadline)
         let search = SearchRequest(
-            vector: try await vector(of: body.target, in: collection), limit: body.limit, filter: body.filter,
-            includesVectors: body.includesVectors)
+            vector: vector, limit: body.limit, filter: body.filter, includesVectors: body.includesVectors)
+        try deadline.check()
         let hits = try await stored { () async throws(StorageError) in
             try await store.search(search, in: collection)
         }
@@ -21,16 +23,20 @@ extension Endpoints {
     }
 
     private func vector(
-        of target: SearchBody.Target, in collection: DocumentCollection
+        of target: SearchBody.Target, in collection: DocumentCollection, client: ClientID,
+        deadline: ContinuousClock.Instant?
     ) async throws(APIError) -> EmbeddingVector {
         switch target {
         case .text(let text):
             try requireServedModel(of: collection)
-            let embeddings = try await embed(EmbeddingRequest(inputs: [.text(text)], role: .query))
-            guard let embedding = embeddings.first else {
-                throw APIError(EmbeddingError.cancelled)
+            let results = try await embed(
+                EmbeddingRequest(
+                    inputs: [.text(text)], role: .query, lane: .interactive, client: client, deadline: deadline))
+            switch results.first {
+            case .success(let embedding): return embedding.vector
+            case .failure(let error): throw APIError(error)
+            case nil: throw APIError(EmbeddingError.cancelled)
             }
-            return embedding.vector
         case .vector(let vector):
             guard vector.dimensions == collection.dimensions else {
                 throw APIError(

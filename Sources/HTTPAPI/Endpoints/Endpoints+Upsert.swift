@@ -5,22 +5,21 @@ import JSON
 import NIOCore
 
 extension Endpoints {
-    func upsertDocuments(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
-        switch ContentType.read(request.headers) {
-        case .json: return try await upsertJSON(in: name, request, permit)
-        case .lines: return try await upsertLines(in: name, request, permit)
+    func upsertDocuments(in name: String, _ call: Call) async throws(APIError) -> Response {
+        switch ContentType.read(call.request.headers) {
+        case .json: return try await upsertJSON(in: name, call)
+        case .lines: return try await upsertLines(in: name, call)
         case .form, nil:
             throw APIError(
                 RequestError.unsupportedContentType(
-                    request.headers[.contentType], accepted: "application/json or application/x-ndjson"))
+                    call.request.headers[.contentType], accepted: "application/json or application/x-ndjson"))
         }
     }
 
-    private func upsertJSON(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError)
-        -> Response
-    {
+    private func upsertJSON(in name: String, _ call: Call) async throws(APIError) -> Response {
+        let deadline = try call.deadline(within: configuration.maxRequestTimeout)
         let target = try await upsertTarget(name)
-        let value = try await jsonBody(request, permit)
+        let value = try await jsonBody(call.request, call.permit)
         let documents: [JSONValue]
         do throws(RequestError) {
             documents = try Fields(value).array("documents") ?? []
@@ -28,8 +27,12 @@ extension Endpoints {
                 throw .invalidValue(field: "documents", reason: "documents must be a list that is not empty")
             }
         } catch { throw APIError(error) }
-        let lane: Lane = documents.count <= configuration.interactiveDocuments ? .interactive : .bulk
-        var upsert = makeUpsert(target, lane: lane, patience: .refusesFirstChunk)
+        let textBytes = documents.reduce(0) { $0 + ($1.object?["text"]?.string?.utf8.count ?? 0) }
+        var upsert = makeUpsert(
+            target,
+            Upsert.Terms(
+                lane: configuration.lane(inputCount: documents.count, byteCount: textBytes), client: call.client,
+                deadline: deadline, patience: .refusesFirstChunk))
         do throws(APIError) {
             for (index, document) in documents.enumerated() {
                 try await upsert.add(document, at: index)
@@ -40,13 +43,14 @@ extension Endpoints {
     }
 
     /// Reads a line when the one before it has been dealt with: a client can send no faster than documents are written.
-    private func upsertLines(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError)
-        -> Response
-    {
-        var upsert = makeUpsert(try await upsertTarget(name), lane: .bulk, patience: .waits)
+    private func upsertLines(in name: String, _ call: Call) async throws(APIError) -> Response {
+        let terms = Upsert.Terms(
+            lane: .bulk, client: call.client, deadline: try call.deadline(within: configuration.maxRequestTimeout),
+            patience: .waits)
+        var upsert = makeUpsert(try await upsertTarget(name), terms)
         do throws(APIError) {
             var lines = LineSplitter(limit: configuration.maxLineBytes)
-            var body = BodyReader(request.body)
+            var body = BodyReader(call.request.body)
             var index = 0
             while var buffer = try await body.next() {
                 while let line = lines.next(from: &buffer) {
@@ -54,7 +58,7 @@ extension Endpoints {
                     index += 1
                 }
                 do throws(RequestError) {
-                    try permit.hold(lines.heldBytes + upsert.chunkBytes)
+                    try call.permit.hold(lines.heldBytes + upsert.chunkBytes)
                 } catch { throw APIError(error) }
             }
             if let line = lines.finish() { try await add(line, at: index, to: &upsert) }
@@ -88,12 +92,10 @@ extension Endpoints {
         return (store, collection)
     }
 
-    private func makeUpsert(
-        _ target: (any DocumentStore, DocumentCollection), lane: Lane, patience: Upsert.Patience
-    ) -> Upsert {
+    private func makeUpsert(_ target: (any DocumentStore, DocumentCollection), _ terms: Upsert.Terms) -> Upsert {
         Upsert(
             indexer: DocumentIndexer(embedder: embedder, store: target.0), collection: target.1,
-            configuration: configuration, clock: clock, lane: lane, patience: patience)
+            configuration: configuration, clock: clock, terms: terms)
     }
 
     private static func cut(_ upsert: Upsert, by error: APIError) -> APIError {

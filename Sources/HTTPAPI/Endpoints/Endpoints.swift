@@ -8,7 +8,7 @@ import NIOCore
 /// Answers one request at a time, whatever brought it: who asks, what for, the answer, its metrics.
 struct Endpoints: Sendable {
     let configuration: HTTPConfiguration
-    let embedder: any Embedder
+    let embedder: MeasuredEmbedder
     let store: (any DocumentStore)?
     /// Nil where no database is configured.
     let jobs: (any JobStore)?
@@ -28,32 +28,24 @@ struct Endpoints: Sendable {
     let logger: Logger
     let clock: any Clock<Duration>
 
-    func respond(to request: Request) async -> Response {
+    /// - Parameter connection: the request's, whose client it is where no key is asked for.
+    func respond(to request: Request, on connection: ClientID) async -> Response {
         let start = ContinuousClock.now
         let requestID = RequestID(sentIn: request.headers)
         var logger = self.logger
         logger[metadataKey: "request_id"] = "\(requestID)"
+        if let trace = request.headers[.traceParent].flatMap({ TraceContext(traceParent: $0) }) {
+            logger[metadataKey: "trace_id"] = "\(trace.traceID)"
+            logger[metadataKey: "span_id"] = "\(trace.spanID)"
+        }
+        let stages = StageTimes()
         return await withLogger(logger) { logger in
-            var template = HTTPMetrics.unknownRoute
-            var response: Response
-            do throws(APIError) {
-                try checkHost(request)
-                let route: Route
-                do throws(RequestError) {
-                    route = try Route(method: request.method, path: request.uri.path)
-                } catch {
-                    // Without a key nobody learns which paths there are.
-                    try checkKey(request)
-                    throw APIError(error)
-                }
-                template = route.template
-                if route.needsKey { try checkKey(request) }
-                response = try await answer(route, request)
-            } catch {
-                metrics.countError(code: error.code)
-                response = error.response
+            var (template, response) = await StageTimes.$current.withValue(stages) {
+                await answerOrError(request, on: connection, arrival: start)
             }
             response.headers[.requestID] = requestID.description
+            response.headers[.serverTiming] = stages.serverTiming
+            response.headers[.queueETA] = stages.queueETA
             if request.method == .head {
                 let hasLength = !response.isProduced
                 response = response.createHeadResponse()
@@ -73,6 +65,30 @@ struct Endpoints: Sendable {
         }
     }
 
+    /// The answer, and its route as metrics call it.
+    private func answerOrError(
+        _ request: Request, on connection: ClientID, arrival: ContinuousClock.Instant
+    ) async -> (template: String, Response) {
+        var template = HTTPMetrics.unknownRoute
+        do throws(APIError) {
+            try checkHost(request)
+            let route: Route
+            do throws(RequestError) {
+                route = try Route(method: request.method, path: request.uri.path)
+            } catch {
+                // Without a key nobody learns which paths there are.
+                _ = try client(of: request)
+                throw APIError(error)
+            }
+            template = route.template
+            let client = route.needsKey ? try client(of: request) : nil
+            return (template, try await answer(route, request, client ?? connection, arrival: arrival))
+        } catch {
+            metrics.countError(code: error.code)
+            return (template, error.response)
+        }
+    }
+
     /// The answer to what could not even be read as a request.
     func refuse(_ reason: RequestError) -> Response {
         let error = APIError(reason)
@@ -84,12 +100,15 @@ struct Endpoints: Sendable {
         return response
     }
 
-    private func answer(_ route: Route, _ request: Request) async throws(APIError) -> Response {
+    private func answer(
+        _ route: Route, _ request: Request, _ client: ClientID, arrival: ContinuousClock.Instant
+    ) async throws(APIError) -> Response {
         // Until the answer is made: what was parsed is needed as long.
         let permit = BodyPermit(bodyBudget)
         defer { permit.giveBack() }
+        let call = Call(request: request, client: client, arrival: arrival, permit: permit)
         return switch route {
-        case .embeddings: try await embeddings(request, permit)
+        case .embeddings: try await embeddings(call)
         case .models: models()
         case .model(let name): try model(named: name)
         case .collections: try await collections()
@@ -97,11 +116,11 @@ struct Endpoints: Sendable {
         case .collection(let name): try await collection(name)
         case .dropCollection(let name): try await dropCollection(name)
         case .listDocuments(let name): try await listDocuments(in: name, request)
-        case .upsertDocuments(let name): try await upsertDocuments(in: name, request, permit)
+        case .upsertDocuments(let name): try await upsertDocuments(in: name, call)
         case .deleteDocuments(let name): try await deleteDocuments(in: name, request, permit)
         case .document(let id, let name): try await document(id: id, in: name)
         case .deleteDocument(let id, let name): try await deleteDocument(id: id, in: name)
-        case .search(let name): try await search(in: name, request, permit)
+        case .search(let name): try await search(in: name, call)
         case .jobs: try await listJobs(request)
         case .submitJob: try await submitJob(request, permit)
         case .job(let id): try await job(id)
@@ -129,16 +148,19 @@ struct Endpoints: Sendable {
         }
     }
 
-    private func checkKey(_ request: Request) throws(APIError) {
-        guard !configuration.apiKeys.isEmpty else { return }
+    /// Whose key the request carries; nil where none is asked for.
+    private func client(of request: Request) throws(APIError) -> ClientID? {
+        guard !configuration.apiKeys.isEmpty else { return nil }
         let prefix = "bearer "
         guard let header = request.headers[.authorization], header.lowercased().hasPrefix(prefix) else {
             throw APIError(RequestError.keyMissing)
         }
         let candidate = header.utf8.dropFirst(prefix.utf8.count)
         // Every key is compared, so that the time does not tell which one was near.
-        let matches = configuration.apiKeys.reduce(false) { $1.matches(candidate) || $0 }
-        guard matches else { throw APIError(RequestError.keyWrong) }
+        var match: Int?
+        for (number, key) in configuration.apiKeys.enumerated() where key.matches(candidate) { match = number }
+        guard let match else { throw APIError(RequestError.keyWrong) }
+        return ClientID("key \(match)")
     }
 }
 

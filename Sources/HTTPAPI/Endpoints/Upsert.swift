@@ -12,12 +12,20 @@ struct Upsert {
         case waits
     }
 
+    /// How its texts are embedded.
+    struct Terms {
+        let lane: Lane
+        let client: ClientID
+        /// From then on no further chunk is begun; those that were written stay.
+        let deadline: ContinuousClock.Instant?
+        let patience: Patience
+    }
+
     private let indexer: DocumentIndexer
     private let collection: DocumentCollection
     private let configuration: HTTPConfiguration
     private let clock: any Clock<Duration>
-    private let lane: Lane
-    private let patience: Patience
+    private let terms: Terms
 
     private var chunk: [Entry] = []
     /// Of the texts that wait to be written.
@@ -33,14 +41,13 @@ struct Upsert {
 
     init(
         indexer: DocumentIndexer, collection: DocumentCollection, configuration: HTTPConfiguration,
-        clock: any Clock<Duration>, lane: Lane, patience: Patience
+        clock: any Clock<Duration>, terms: Terms
     ) {
         self.indexer = indexer
         self.collection = collection
         self.configuration = configuration
         self.clock = clock
-        self.lane = lane
-        self.patience = patience
+        self.terms = terms
         report = UpsertReport(maximumErrors: configuration.maxReportedErrors)
     }
 
@@ -107,8 +114,10 @@ struct Upsert {
     private func index(_ drafts: [DocumentDraft]) async throws(APIError) -> [IndexedDocument] {
         var waited = Duration.zero
         while true {
+            try terms.deadline.check()
             do throws(IndexingError) {
-                return try await indexer.index(drafts, in: collection, lane: lane)
+                return try await indexer.index(
+                    drafts, in: collection, lane: terms.lane, client: terms.client, deadline: terms.deadline)
             } catch {
                 guard case .embedding(.overloaded(let retryAfter)) = error, mayWait,
                     waited < configuration.overloadPatience
@@ -127,7 +136,7 @@ struct Upsert {
     }
 
     private var mayWait: Bool {
-        switch patience {
+        switch terms.patience {
         case .waits: true
         case .refusesFirstChunk: resumeIndex > 0
         }

@@ -3,35 +3,52 @@ import JSON
 
 /// The answer of `POST /v1/embeddings`, written straight into one buffer.
 struct EmbeddingsAnswer {
-    let embeddings: [Embedding]
+    /// One an input.
+    let results: [Result<Embedding, APIError>]
     let dimensions: Int
     let encoding: EmbeddingsBody.VectorEncoding
     let modelName: String
+    /// With `perInput` the answer lists the inputs that failed, none of them too.
+    let failurePolicy: FailurePolicy
 
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
         let bytesPerValue = encoding == .base64 ? 6 : 14
-        bytes.reserveCapacity(256 + embeddings.count * (64 + dimensions * bytesPerValue))
+        bytes.reserveCapacity(256 + results.count * (64 + dimensions * bytesPerValue))
         bytes.append(contentsOf: #"{"object":"list","data":["#.utf8)
-        for (index, embedding) in embeddings.enumerated() {
+        var tokenCount = 0
+        var truncated: [JSONValue] = []
+        var failed: [JSONValue] = []
+        for (index, result) in results.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
             bytes.append(contentsOf: #"{"object":"embedding","index":\#(index),"embedding":"#.utf8)
-            let vector = embedding.vector.cut(to: dimensions)
-            switch encoding {
-            case .float: vector.writeJSON(to: &bytes)
-            case .base64: vector.writeBase64(to: &bytes)
+            switch result {
+            case .success(let embedding):
+                tokenCount += embedding.tokenCount
+                if embedding.isTruncated { truncated.append(.number(JSONNumber(index))) }
+                let vector = embedding.vector.cut(to: dimensions)
+                switch encoding {
+                case .float: vector.writeJSON(to: &bytes)
+                case .base64: vector.writeBase64(to: &bytes)
+                }
+            case .failure(let error):
+                failed.append(.number(JSONNumber(index)))
+                bytes.append(contentsOf: #"null,"error":"#.utf8)
+                error.object.write(to: &bytes)
             }
             bytes.append(UInt8(ascii: "}"))
         }
         bytes.append(contentsOf: #"],"model":"#.utf8)
         modelName.writeJSON(to: &bytes)
-        let tokenCount = embeddings.reduce(0) { $0 + $1.tokenCount }
-        let truncated = embeddings.indices.filter { embeddings[$0].isTruncated }
         bytes.append(
             contentsOf:
                 #","usage":{"prompt_tokens":\#(tokenCount),"total_tokens":\#(tokenCount),"#.utf8)
         bytes.append(contentsOf: #""truncated_inputs":\#(truncated.count)},"truncated":"#.utf8)
-        JSONValue.array(truncated.map { .number(JSONNumber($0)) }).write(to: &bytes)
+        JSONValue.array(truncated).write(to: &bytes)
+        if failurePolicy == .perInput {
+            bytes.append(contentsOf: #","errors":"#.utf8)
+            JSONValue.array(failed).write(to: &bytes)
+        }
         bytes.append(UInt8(ascii: "}"))
         return bytes
     }

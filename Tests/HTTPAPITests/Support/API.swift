@@ -7,6 +7,7 @@ import Logging
 import Metrics
 import NIOCore
 import Synchronization
+import Testing
 
 /// The whole API without a socket.
 struct API {
@@ -58,21 +59,23 @@ struct API {
         var field: String? { error["param"]?.string }
         var message: String { error["message"]?.string ?? "" }
 
+        func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
         func count(_ name: String) -> Int? { object[name]?.number?.integer }
     }
 
     func send(
         _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, type: String? = "application/json",
-        headers: HTTPFields = [:], host: String? = "localhost:8080"
+        headers: HTTPFields = [:], host: String? = "localhost:8080", connection: ClientID = .unnamed
     ) async throws -> Answer {
         try await send(
-            method, path, pieces: body.map { [Array($0.utf8)] } ?? [], type: type, headers: headers, host: host)
+            method, path, pieces: body.map { [Array($0.utf8)] } ?? [], type: type, headers: headers, host: host,
+            connection: connection)
     }
 
     /// With a body that arrives in pieces.
     func send(
         _ method: HTTPRequest.Method, _ path: String, pieces: [[UInt8]], type: String? = "application/json",
-        headers: HTTPFields = [:], host: String? = "localhost:8080"
+        headers: HTTPFields = [:], host: String? = "localhost:8080", connection: ClientID = .unnamed
     ) async throws -> Answer {
         var fields = headers
         if !pieces.isEmpty, let type { fields[.contentType] = type }
@@ -80,7 +83,20 @@ struct API {
         let (stream, continuation) = AsyncStream.makeStream(of: ByteBuffer.self)
         for piece in pieces { continuation.yield(ByteBuffer(bytes: piece)) }
         continuation.finish()
-        return try await Answer(service.respond(to: Request(head: head, body: RequestBody(asyncSequence: stream))))
+        return try await Answer(
+            service.respond(to: Request(head: head, body: RequestBody(asyncSequence: stream)), on: connection))
+    }
+
+    /// As `send`, with headers of other names than HTTP's own, and on a connection.
+    func post(
+        _ path: String, _ body: String, type: String = "application/json", on connection: ClientID = .unnamed,
+        _ headers: KeyValuePairs<String, String>
+    ) async throws -> Answer {
+        var fields = HTTPFields()
+        for (name, value) in headers {
+            fields.append(HTTPField(name: try #require(HTTPField.Name(name)), value: value))
+        }
+        return try await send(.post, path, body, type: type, headers: fields, connection: connection)
     }
 
     func lines(_ lines: String..., collection: String = "demo") async throws -> Answer {

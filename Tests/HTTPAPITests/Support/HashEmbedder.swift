@@ -18,6 +18,9 @@ final class HashEmbedder: Embedder {
         var isReady = true
         /// Calls wait until they are cancelled.
         var hangs = false
+        /// What every report tells.
+        var timing = EmbeddingTiming()
+        var promisedWait: Duration?
         var requests: [EmbeddingRequest] = []
         var cancellationCount = 0
     }
@@ -37,12 +40,19 @@ final class HashEmbedder: Embedder {
 
     func failNext(_ failures: EmbeddingError...) { state.withLock { $0.failures += failures } }
     func setReady(_ isReady: Bool) { state.withLock { $0.isReady = isReady } }
+    func report(_ timing: EmbeddingTiming, promisedWait: Duration?) {
+        state.withLock { state in
+            state.timing = timing
+            state.promisedWait = promisedWait
+        }
+    }
     func hang() { state.withLock { $0.hangs = true } }
 
     func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
-        let (failure, hangs) = state.withLock { state -> (EmbeddingError?, Bool) in
+        let (failure, hangs, timing, promisedWait) = state.withLock { state in
             state.requests.append(request)
-            return (state.failures.isEmpty ? nil : state.failures.removeFirst(), state.hangs)
+            let failure = state.failures.isEmpty ? nil : state.failures.removeFirst()
+            return (failure, state.hangs, state.timing, state.promisedWait)
         }
         if let failure { throw failure }
         if hangs {
@@ -60,7 +70,7 @@ final class HashEmbedder: Embedder {
                 results.append(.failure(error))
             }
         }
-        return EmbeddingReport(results: results)
+        return EmbeddingReport(results: results, timing: timing, promisedWait: promisedWait)
     }
 
     private func embed(
