@@ -158,6 +158,7 @@ def inputs(cases):
         "encoding_format": ["md5", 3, []],
         "truncate": ["maybe", 1],
         "priority": ["urgent", 1],
+        "on_error": ["skip", "PER_ITEM", 1, True, [], {}],
         "model": [3, []],
     }.items():
         for wrong in value:
@@ -173,6 +174,14 @@ def inputs(cases):
         "include": {"query": "q", "include": ["everything"]},
     }.items():
         add(f"search, {name}", post(SEARCH, body))
+    for name, value in {
+        "an object": {},
+        "a number": 3,
+        "an empty list": [],
+        "token ids": [101, 7592],
+        "2,049 empty texts": [""] * 2049,
+    }.items():
+        add(f"item by item, {name}", post(EMBEDDINGS, {"input": value, "on_error": "per_item"}))
     add("an unknown model", post(EMBEDDINGS, {"input": "x", "model": "unknown"}), 404)
     add("an unknown collection", post("/v1/collections/unknown/search", {"query": "q"}), 404)
     add("another metric", request("PUT", "/v1/collections/hostile-metric", b'{"metric":"hamming"}'))
@@ -196,6 +205,22 @@ def headers(cases):
         ):
             add(f"{kind!r}, {name}", request("POST", path, body, content_type=kind), 415)
     add("NDJSON to embeddings", request("POST", EMBEDDINGS, b'{"input":"x"}', content_type=NDJSON), 415)
+    add = Set(cases, "X-Request-Timeout-Ms").refused
+    for value in ("", "0", "-1", "+1", "3600001", "1.5", "1e3", "soon", "5ms", "5, 6", "9" * 30, "0x5", "\xb2"):
+        for name, path, body in (
+            ("embeddings", EMBEDDINGS, b'{"input":"x"}'),
+            ("search", SEARCH, b'{"query":"q"}'),
+            ("upsert", DOCUMENTS, b'{"documents":[{"id":"a","text":"t"}]}'),
+        ):
+            add(
+                f"{value[:10]!r}, {name}",
+                request("POST", path, body, headers=[f"X-Request-Timeout-Ms: {value}"]),
+                contains="X-Request-Timeout-Ms",
+            )
+    add(
+        "twice",
+        request("POST", EMBEDDINGS, b'{"input":"x"}', headers=["X-Request-Timeout-Ms: 5", "X-Request-Timeout-Ms: 6"]),
+    )
     add = Set(cases, "Host").refused
     for host in (
         "evil.example",
