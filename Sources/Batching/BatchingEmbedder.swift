@@ -40,6 +40,7 @@ package final class BatchingEmbedder: Embedder {
     private let tokenize: Tokenize
     private let makeEncoder: @Sendable () -> any BatchEncoder
     private let metrics: BatchingMetrics
+    private let journal: PassJournal
     private let paddingID: Int32
     private let tokenizerSpots: [ParkingSpot]
     /// Whether interactive work waits that may run between two layers; as the state said last.
@@ -63,6 +64,7 @@ package final class BatchingEmbedder: Embedder {
         self.tokenize = tokenize
         self.makeEncoder = makeEncoder
         self.metrics = metrics
+        journal = PassJournal()
         self.paddingID = paddingID
         let stations = (0..<configuration.computeThreadCount).map { _ in
             ComputeStation(gangMemberLimit: configuration.gangMemberLimit)
@@ -161,6 +163,23 @@ package final class BatchingEmbedder: Embedder {
                 shared.scheduler.inspect(beats: shared.stations.map(\.lastBeat), now: .now)
             }
         }
+    }
+
+    /// What is done now, and what was done since an earlier look.
+    ///
+    /// - Parameter cursor: the earlier look's; 0 for the first.
+    package func activity(after cursor: UInt64) -> BatchingActivity {
+        let now = ContinuousClock.now
+        var activity = journal.excerpt(after: cursor, now: now)
+        let load = load
+        for (lane, depth) in load.lanes {
+            activity.lanes[lane] = LaneLoad(
+                textCount: depth.textCount, tokenCount: depth.tokenCount,
+                oldestAge: depth.oldestArrival.map { $0.duration(to: now) })
+        }
+        activity.callCount = load.requestCount
+        activity.admittedTokenCount = load.admittedTokenCount
+        return activity
     }
 
     package var load: BatchingLoad { shared.withLock { $0.scheduler.load(now: .now) } }
@@ -321,7 +340,10 @@ package final class BatchingEmbedder: Embedder {
         for thread in action.computeWakes { stations[thread].spot.wake() }
         for thread in action.recalls { stations[thread].recall.set() }
         for thread in action.replacements { startComputing(thread, at: stations[thread]) }
-        for event in action.events { metrics.record(event) }
+        for event in action.events {
+            metrics.record(event)
+            journal.record(event, now: .now)
+        }
         for (answer, caller) in zip(action.answers, callers) { caller?.resume(returning: answer.result) }
         if action.isDrained { drained.open() }
     }

@@ -175,8 +175,8 @@ package struct BatchingMetrics: Sendable {
     }
 }
 
-/// The values of the label `cause`.
-private enum FailureCause: String, CaseIterable {
+/// The values of the label `cause`: why a call ended without vectors.
+enum FailureCause: String, CaseIterable {
     case overloaded
     case deadlineUnreachable = "deadline_unreachable"
     case deadlineExceeded = "deadline_exceeded"

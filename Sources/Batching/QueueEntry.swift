@@ -32,9 +32,10 @@ package struct Pass: Sendable, Equatable {
     package let number: UInt64
     /// In the order they were chosen: the entry that seeded the pass is first.
     package let entries: [QueueEntry]
-    package let thread: Int
     package let startedAt: ContinuousClock.Instant
-    /// The compute thread that runs it, where idle ones may help; nil: it runs alone.
+    /// The compute thread that runs it.
+    package let thread: Int
+    /// That thread, where idle ones may help; nil: it runs alone.
     package let gangLeader: Int?
     /// Whether it runs between two layers of another pass of its thread.
     package let isInterlude: Bool

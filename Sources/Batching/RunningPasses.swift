@@ -24,7 +24,7 @@ struct RunningPasses {
     ) -> Pass {
         lastNumber += 1
         let pass = Pass(
-            number: lastNumber, entries: entries, thread: thread, startedAt: now, gangLeader: gangLeader,
+            number: lastNumber, entries: entries, startedAt: now, thread: thread, gangLeader: gangLeader,
             isInterlude: isInterlude, allowsInterludes: allowsInterludes, attempt: attempt)
         passes[lastNumber] = Running(pass: pass)
         return pass
