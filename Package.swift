@@ -80,7 +80,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: settings),
+            resources: [.embedInCode("Dashboard/Assets")], swiftSettings: settings),
         .target(
             name: "App",
             dependencies: [

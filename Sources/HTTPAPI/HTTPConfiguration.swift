@@ -76,6 +76,8 @@ package struct HTTPConfiguration: Sendable {
     /// Open event streams; each asks the store once in `eventInterval`.
     package var maxEventStreams = 64
     package var eventInterval = Duration.seconds(1)
+    /// Between two looks at the batcher for all who watch `/v1/live`: four a second are seen as a movement.
+    package var liveInterval = Duration.milliseconds(250)
     /// A comment keeps an event stream open where nothing happens; proxies commonly cut after 60 s of silence.
     package var eventKeepAlive = Duration.seconds(15)
     /// Hashes of different texts that a dry run holds, 16 bytes each or so; beyond them duplicates are estimated from a

@@ -23,6 +23,7 @@ package struct HTTPService: Service, CustomStringConvertible {
     ///   - tokensPerSecond: what the encoder lately did under load; nil where that is not known.
     ///   - batches: as `jobs`; OpenAI's files and batches, which need both.
     ///   - onBatchCreated: called when a batch was made or is to be cancelled: a coordinator may look for work.
+    ///   - activity: what the batcher did behind a cursor; nil for a server without the live page.
     ///   - info: what `/info` answers.
     ///   - metricsText: what `/metrics` answers, in Prometheus' text format.
     ///   - metrics: makes the instruments that `HTTPMetrics` documents.
@@ -33,6 +34,7 @@ package struct HTTPService: Service, CustomStringConvertible {
         onBatchCreated: @escaping @Sendable () -> Void = {}, onJobCommitted: @escaping @Sendable () -> Void = {},
         countTokens: @escaping @Sendable (String) -> (count: Int, isTruncated: Bool),
         tokensPerSecond: @escaping @Sendable () -> Double? = { nil },
+        activity: (@Sendable (_ after: UInt64) -> BatchingActivity)? = nil,
         info: @escaping @Sendable () -> JSONValue, metricsText: @escaping @Sendable () -> String,
         metrics: any MetricsFactory, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
@@ -48,6 +50,9 @@ package struct HTTPService: Service, CustomStringConvertible {
             estimator: WorkEstimator(
                 embedder: embedder, countTokens: countTokens, tokensPerSecond: tokensPerSecond),
             abandonedDrafts: AbandonedDrafts(), eventStreams: EventStreamLimit(configuration.maxEventStreams),
+            live: activity.map {
+                LiveFeed(activity: $0, jobs: jobs, configuration: configuration, clock: ContinuousClock())
+            },
             batches: batches, onBatchCreated: onBatchCreated, info: info, metricsText: metricsText,
             metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
             bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes),
@@ -71,7 +76,11 @@ package struct HTTPService: Service, CustomStringConvertible {
             if let jobs {
                 group.addTask { [drafts = endpoints.abandonedDrafts] in await drafts.discardAll(in: jobs) }
             }
-            defer { endpoints.abandonedDrafts.finish() }
+            if let live = endpoints.live { group.addTask { await live.run() } }
+            defer {
+                endpoints.abandonedDrafts.finish()
+                endpoints.live?.finish()
+            }
             try await server.run()
         }
     }

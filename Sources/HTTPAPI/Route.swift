@@ -29,10 +29,21 @@ enum Route: Equatable {
     case readiness
     case metrics
     case info
+    case livePage
+    case liveEvents
+
+    /// Whether there is a live page.
+    enum Dashboard {
+        case shown
+        case off
+    }
 
     /// - Parameter path: as it was sent, still percent-encoded, so that an encoded slash is no separator.
-    init(method: HTTPRequest.Method, path: String) throws(RequestError) {
+    init(method: HTTPRequest.Method, path: String, dashboard: Dashboard) throws(RequestError) {
         let choices = try Self.choices(path)
+        if dashboard == .off, choices.contains(where: { $0.route == .livePage || $0.route == .liveEvents }) {
+            throw .routeUnknown
+        }
         guard let choice = choices.first(where: { $0.method == method || ($0.method == .get && method == .head) })
         else {
             throw .methodNotAllowed(allowed: choices.map(\.method.rawValue))
@@ -51,6 +62,7 @@ enum Route: Equatable {
             segments.append(text)
         }
         switch segments.first {
+        case "" where segments.count == 1: return [(.get, .livePage)]
         case "livez" where segments.count == 1: return [(.get, .liveness)]
         case "readyz" where segments.count == 1: return [(.get, .readiness)]
         case "metrics" where segments.count == 1: return [(.get, .metrics)]
@@ -89,6 +101,7 @@ enum Route: Equatable {
         case ("jobs", 1): return [(.get, .jobs), (.post, .submitJob)]
         case ("jobs", 2): return [(.get, .job(segments[1])), (.delete, .deleteJob(segments[1]))]
         case ("jobs", 3): return [try jobChoice(id: segments[1], segments[2])]
+        case ("live", 1): return [(.get, .liveEvents)]
         case ("files", _), ("batches", _):
             return try BatchRoute.choices(segments).map { ($0.method, .batches($0.route)) }
         default: throw .routeUnknown
@@ -129,17 +142,19 @@ enum Route: Equatable {
         case .readiness: "/readyz"
         case .metrics: "/metrics"
         case .info: "/info"
+        case .livePage: "/"
+        case .liveEvents: "/v1/live"
         }
     }
 
-    /// Probes carry no key.
+    /// Probes carry no key; nor does the page, which holds nothing of the server and asks for one.
     var needsKey: Bool {
         switch self {
-        case .liveness, .readiness: false
+        case .liveness, .readiness, .livePage: false
         case .embeddings, .models, .model, .collections, .createCollection, .collection, .dropCollection,
             .listDocuments, .upsertDocuments, .deleteDocuments, .document, .deleteDocument, .search, .jobs, .submitJob,
             .job, .deleteJob, .jobResults, .jobErrors, .jobEvents, .commandJob, .batches, .metrics,
-            .info:
+            .info, .liveEvents:
             true
         }
     }

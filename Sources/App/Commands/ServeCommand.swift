@@ -68,11 +68,13 @@ struct ServeCommand: AsyncParsableCommand {
                 store: store.batches, jobs: store.jobs, model: engine.description,
                 onJobCommitted: { bell.ring() }, logger: logger)
         }
+        let activity: @Sendable (_ after: UInt64) -> BatchingActivity = { engine.embedder.activity(after: $0) }
         let http = HTTPService(
             configuration: httpConfiguration, embedder: engine.embedder, store: storage.store, jobs: storage.jobs,
             batches: storage.batches?.batches, onBatchCreated: { coordinator?.bell.ring() },
             onJobCommitted: { bell.ring() }, countTokens: engine.countTokens,
-            tokensPerSecond: { engine.measuredTokensPerSecond }, info: { info.json },
+            tokensPerSecond: { engine.measuredTokensPerSecond },
+            activity: server.noDashboard ? nil : activity, info: { info.json },
             metricsText: { engine.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])

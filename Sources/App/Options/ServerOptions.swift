@@ -24,6 +24,9 @@ struct ServerOptions: ParsableArguments {
     @Flag(help: "Serve without an API key beyond loopback.")
     var allowAnonymous = false
 
+    @Flag(help: "Serve neither the live page at / nor its events at /v1/live.")
+    var noDashboard = false
+
     @Option(help: "Inputs that one embeddings request may hold.")
     var maxInputs: Int = 2_048
 

@@ -17,6 +17,8 @@ struct Endpoints: Sendable {
     let estimator: WorkEstimator
     let abandonedDrafts: AbandonedDrafts
     let eventStreams: EventStreamLimit
+    /// Nil where there is no live page.
+    let live: LiveFeed?
     let batches: (any BatchStore)?
     let onBatchCreated: @Sendable () -> Void
     let info: @Sendable () -> JSONValue
@@ -74,7 +76,8 @@ struct Endpoints: Sendable {
             try checkHost(request)
             let route: Route
             do throws(RequestError) {
-                route = try Route(method: request.method, path: request.uri.path)
+                route = try Route(
+                    method: request.method, path: request.uri.path, dashboard: live == nil ? .off : .shown)
             } catch {
                 // Without a key nobody learns which paths there are.
                 _ = try client(of: request)
@@ -134,6 +137,8 @@ struct Endpoints: Sendable {
         case .readiness: await readiness(request)
         case .metrics: .text(metricsText())
         case .info: .json(.ok, info())
+        case .livePage: LivePage.response
+        case .liveEvents: try liveEvents(request)
         }
     }
 

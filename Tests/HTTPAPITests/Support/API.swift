@@ -20,6 +20,7 @@ struct API {
     init(
         embedder: HashEmbedder = HashEmbedder(), store: FaultyStore? = FaultyStore(),
         jobs: FakeJobStore? = FakeJobStore(), tokensPerSecond: Double? = 1_000,
+        batcher: LiveBatcher? = nil,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger = API.silent,
         configure: (inout HTTPConfiguration) -> Void = { _ in }
     ) {
@@ -33,7 +34,7 @@ struct API {
         service = HTTPService(
             configuration: configuration, embedder: embedder, store: store, jobs: jobs,
             onJobCommitted: { bell.ring() }, countTokens: HashEmbedder.count, tokensPerSecond: { tokensPerSecond },
-            info: { ["version": "test"] },
+            activity: batcher?.look, info: { ["version": "test"] },
             metricsText: { "ovenbird_up 1\n" }, metrics: metrics, logger: logger)
     }
 

@@ -9,7 +9,8 @@ import ServiceLifecycle
 /// The server on a port of 127.0.0.1 for the time of a closure.
 func withServer<Result: Sendable>(
     embedder: HashEmbedder = HashEmbedder(), store: FaultyStore = FaultyStore(),
-    jobs: FakeJobStore = FakeJobStore(), metrics: any MetricsFactory = NOOPMetricsHandler.instance,
+    jobs: FakeJobStore = FakeJobStore(), batcher: LiveBatcher? = nil,
+    metrics: any MetricsFactory = NOOPMetricsHandler.instance,
     configure: (inout HTTPConfiguration) -> Void = { _ in },
     _ body: @Sendable @escaping (_ server: RunningServer) async throws -> Result
 ) async throws -> Result {
@@ -19,7 +20,7 @@ func withServer<Result: Sendable>(
     let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
     let service = HTTPService(
         configuration: configuration, embedder: embedder, store: store, jobs: jobs,
-        countTokens: HashEmbedder.count, info: { [:] }, metricsText: { "" },
+        countTokens: HashEmbedder.count, activity: batcher?.look, info: { [:] }, metricsText: { "" },
         metrics: metrics, logger: API.silent,
         onListening: { continuation.yield($0) })
     let services = ServiceGroup(services: [service], logger: API.silent)
