@@ -245,11 +245,11 @@ def headers(cases):
     for name, raw in {
         "noise": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
         "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "HTTP/9": b"GET / HTTP/9.9\r\n\r\n",
-        "no version": b"GET /\r\n\r\n",
+        "HTTP/9": b"GET /v1/models HTTP/9.9\r\n\r\n",
+        "no version": b"GET /v1/models\r\n\r\n",
         "spaces": b" " * 5000,
-        "a folded header": b"GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\n  c\r\n\r\n",
-        "a header without a name": b"GET / HTTP/1.1\r\nHost: localhost\r\n: b\r\n\r\n",
+        "a folded header": b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nA: b\r\n  c\r\n\r\n",
+        "a header without a name": b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n: b\r\n\r\n",
     }.items():
         add(name, raw, 400, 401, 404, 426, 505, may_close=True, half_close=True)
 

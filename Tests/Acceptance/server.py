@@ -45,8 +45,8 @@ class Server:
         else:
             print(f"the server's log: {self.log.name}", file=sys.stderr)
 
-    def start(self):
-        self.port = free_port()
+    def start(self, port=None):
+        self.port = port or free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OVENBIRD_")}
         self.process = subprocess.Popen(
             [*self.command, "--port", str(self.port), *self.options],
