@@ -171,18 +171,14 @@ package final class BatchingEmbedder: Embedder {
     package func activity(after cursor: UInt64) -> BatchingActivity {
         let now = ContinuousClock.now
         var activity = journal.excerpt(after: cursor, now: now)
-        let load = load
-        for (lane, depth) in load.lanes {
-            activity.lanes[lane] = LaneLoad(
-                textCount: depth.textCount, tokenCount: depth.tokenCount,
-                oldestAge: depth.oldestArrival.map { $0.duration(to: now) })
-        }
+        let load = shared.withLock { $0.scheduler.load(at: now) }
+        activity.lanes = load.lanes
         activity.callCount = load.requestCount
         activity.admittedTokenCount = load.admittedTokenCount
         return activity
     }
 
-    package var load: BatchingLoad { shared.withLock { $0.scheduler.load(now: .now) } }
+    package var load: BatchingLoad { shared.withLock { $0.scheduler.load(at: .now) } }
 
     /// False while a lost compute thread's work is not done; see `supervise`.
     package var isReady: Bool { shared.withLock { $0.scheduler.isSound } }

@@ -161,11 +161,11 @@ package struct BatchingMetrics: Sendable {
     }
 
     /// What holds at this moment; called before each scrape, so that no gauge is ever behind.
-    package func report(_ load: BatchingLoad, now: ContinuousClock.Instant) {
-        for (lane, depth) in load.lanes {
-            queueDepth[lane]?.set(depth.textCount)
-            queuedTokens[lane]?.set(depth.tokenCount)
-            oldestAge[lane]?.set(depth.oldestArrival.map { max(.zero, $0.duration(to: now)) / .seconds(1) } ?? 0)
+    package func report(_ load: BatchingLoad) {
+        for (lane, laneLoad) in load.lanes {
+            queueDepth[lane]?.set(laneLoad.textCount)
+            queuedTokens[lane]?.set(laneLoad.tokenCount)
+            oldestAge[lane]?.set((laneLoad.oldestAge ?? .zero) / .seconds(1))
         }
         admittedTokens.set(load.admittedTokenCount)
         activeRequests.set(load.requestCount)

@@ -52,9 +52,17 @@ extension SchedulerState {
     /// Measured, all threads together.
     package var tokensPerSecond: Double { throughput.tokensPerSecond }
 
-    package func load(now: ContinuousClock.Instant) -> BatchingLoad {
+    /// What waits in one lane for a pass.
+    package func load(of lane: Lane, at now: ContinuousClock.Instant) -> LaneLoad {
+        let depth = waiting.depth(of: lane)
+        return LaneLoad(
+            textCount: depth.textCount, tokenCount: depth.tokenCount,
+            oldestAge: depth.oldestArrival.map { $0.duration(to: now) })
+    }
+
+    package func load(at now: ContinuousClock.Instant) -> BatchingLoad {
         BatchingLoad(
-            lanes: Dictionary(uniqueKeysWithValues: Lane.allCases.map { ($0, waiting.depth(of: $0)) }),
+            lanes: Dictionary(uniqueKeysWithValues: Lane.allCases.map { ($0, load(of: $0, at: now)) }),
             requestCount: requests.count, clientCount: budget.clientCount, runningPassCount: running.threadCount,
             admittedTokenCount: budget.usedTokens, tokensPerSecond: throughput.tokensPerSecond, isSound: isSound)
     }
@@ -62,7 +70,7 @@ extension SchedulerState {
 
 /// What the embedder is busy with now.
 package struct BatchingLoad: Sendable, Equatable {
-    package let lanes: [Lane: LaneDepth]
+    package let lanes: [Lane: LaneLoad]
     /// Calls under way.
     package let requestCount: Int
     /// Clients with admitted and unfinished texts.

@@ -148,9 +148,9 @@ struct WaitingLanes {
 }
 
 /// How much waits in a lane.
-package struct LaneDepth: Sendable, Equatable {
-    package let textCount: Int
-    package let tokenCount: Int
+struct LaneDepth {
+    let textCount: Int
+    let tokenCount: Int
     /// Nil where nothing waits.
-    package let oldestArrival: ContinuousClock.Instant?
+    let oldestArrival: ContinuousClock.Instant?
 }

@@ -6,6 +6,7 @@ struct MeasuredEmbedder: Embedder {
     let metrics: HTTPMetrics
 
     var model: ModelDescription { base.model }
+    var isReady: Bool { base.isReady }
 
     func embedEach(_ request: EmbeddingRequest) async throws(EmbeddingError) -> EmbeddingReport {
         metrics.beginWait()

@@ -67,7 +67,7 @@ struct FairSharesTests {
         #expect(bench.submit([100], client: flood).1.retryAfter != nil)
         #expect(bench.submit([100, 100], client: lone).1.answers.isEmpty)
         #expect(bench.submit([100], client: lone).1.retryAfter != nil)
-        #expect(bench.state.load(now: bench.now).clientCount == 2)
+        #expect(bench.state.load(at: bench.now).clientCount == 2)
     }
 
     @Test func aQueueThatIsTooLongIsRefusedAtOnce() {

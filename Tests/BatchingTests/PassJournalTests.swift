@@ -117,16 +117,16 @@ struct PassJournalTests {
 
     @Test func lanesTellWhatWaitsAndForHowLong() {
         var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
-        #expect(bench.state.load(of: .bulk, now: bench.now) == LaneLoad(textCount: 0, tokenCount: 0, oldestAge: nil))
+        #expect(bench.state.load(of: .bulk, at: bench.now) == LaneLoad(textCount: 0, tokenCount: 0, oldestAge: nil))
         bench.submit([5, 6], lane: .bulk)
         bench.advance(.milliseconds(30))
         bench.submit([7])
         bench.advance(.milliseconds(10))
         #expect(
-            bench.state.load(of: .bulk, now: bench.now)
+            bench.state.load(of: .bulk, at: bench.now)
                 == LaneLoad(textCount: 2, tokenCount: 11, oldestAge: .milliseconds(40)))
         #expect(
-            bench.state.load(of: .interactive, now: bench.now)
+            bench.state.load(of: .interactive, at: bench.now)
                 == LaneLoad(textCount: 1, tokenCount: 7, oldestAge: .milliseconds(10)))
     }
 }

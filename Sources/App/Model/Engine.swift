@@ -76,7 +76,7 @@ struct Engine: Sendable {
 
     /// All metrics, as they are now.
     func scrape() -> String {
-        metrics.report(embedder.load, now: .now)
+        metrics.report(embedder.load)
         return registry.scrape()
     }
 
