@@ -52,22 +52,13 @@ package struct ProcessorAllowance: Sendable, Equatable {
     ///
     /// - Parameter readFile: the text at an absolute path, nil where there is none.
     package static func quotaCoreCount(readFile: (String) -> String?) -> Double? {
-        guard let membership = readFile("/proc/self/cgroup"), let mounts = readFile("/proc/self/mountinfo") else {
-            return nil
-        }
-        let memberships = membership.split(separator: "\n").compactMap { ControlGroupMembership(line: $0) }
-        var smallest: Double?
-        for mount in mounts.split(separator: "\n").compactMap({ ControlGroupMount(line: $0) }) {
-            guard let group = memberships.first(where: { $0.version == mount.version }) else { continue }
-            for folder in mount.folders(to: group.path) {
-                if let quota = quota(of: folder, mount.version, readFile) { smallest = min(smallest ?? quota, quota) }
-            }
-        }
-        return smallest
+        ControlGroup.ofThisProcess(controller: "cpu", readFile: readFile).compactMap { group in
+            quota(of: group.folder, group.version, readFile)
+        }.min()
     }
 
     private static func quota(
-        of folder: String, _ version: ControlGroupVersion, _ readFile: (String) -> String?
+        of folder: String, _ version: ControlGroup.Version, _ readFile: (String) -> String?
     ) -> Double? {
         let numbers: [Double?]
         switch version {
@@ -84,64 +75,5 @@ package struct ProcessorAllowance: Sendable, Equatable {
             return nil
         }
         return allowed / period
-    }
-}
-
-private enum ControlGroupVersion {
-    case one
-    case two
-}
-
-/// A line of `/proc/self/cgroup`: `0::/path` in version 2, `4:cpu,cpuacct:/path` in version 1.
-private struct ControlGroupMembership {
-    let version: ControlGroupVersion
-    let path: String
-
-    init?(line: Substring) {
-        let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3 else { return nil }
-        if parts[1].isEmpty {
-            version = .two
-        } else if parts[1].split(separator: ",").contains("cpu") {
-            version = .one
-        } else {
-            return nil
-        }
-        path = String(parts[2])
-    }
-}
-
-/// A line of `/proc/self/mountinfo` that mounts processor groups:
-/// `34 25 0:29 ROOT MOUNTPOINT rw,nosuid - cgroup2 cgroup2 rw`.
-private struct ControlGroupMount {
-    let version: ControlGroupVersion
-    /// The group that the mount point shows.
-    let root: String
-    let point: String
-
-    init?(line: Substring) {
-        let fields = line.split(separator: " ")
-        guard fields.count > 5, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { return nil }
-        switch fields[dash + 1] {
-        case "cgroup2": version = .two
-        case "cgroup":
-            guard let options = fields.last, options.split(separator: ",").contains("cpu") else { return nil }
-            version = .one
-        default: return nil
-        }
-        root = String(fields[3])
-        point = String(fields[4])
-    }
-
-    /// The mount point's folders from its top down to the group.
-    func folders(to path: String) -> [String] {
-        // In a container the path may be the host's, and the mount show only a part of it.
-        let inside = root != "/" && path.hasPrefix(root) ? path.dropFirst(root.count) : path[...]
-        var folders = [point]
-        // A path that leaves the mount ("/../…") is not visible here.
-        for part in inside.split(separator: "/") where part != ".." {
-            folders.append((folders.last ?? point) + "/" + part)
-        }
-        return folders
     }
 }
