@@ -27,11 +27,11 @@ package final class EncoderModel: Sendable {
     /// - Parameters:
     ///   - precision: any that there is, fast on this processor or not; OpenBLAS has float32 alone.
     ///   - calibration: what int8 needs; nil for the others.
-    ///   - sibling: the same folder's model in another precision, whose embedding tables this one then shares.
+    ///   - tables: those of the same folder's model in another precision, to be shared.
     /// - Precondition: this processor has the instructions.
     package init(
         directory: String, precision: Precision = .fp32, instructionSet: InstructionSet,
-        calibration: Calibration? = nil, sharing sibling: EncoderModel? = nil
+        calibration: Calibration? = nil, sharing tables: EmbeddingTables? = nil
     ) throws(ModelError) {
         guard let kernels = Kernels(instructionSet) else {
             preconditionFailure("this processor lacks \(instructionSet.rawValue)")
@@ -45,7 +45,7 @@ package final class EncoderModel: Sendable {
         self.precision = precision
         weights = try EncoderWeights(
             directory: directory, configuration: configuration, kernels: kernels, precision: precision,
-            calibration: calibration, tables: sibling?.weights.tables)
+            calibration: calibration, tables: tables)
         pooling = modules.pooling
         normalizes = modules.normalizes
         includesPrompt = modules.includesPrompt
@@ -63,6 +63,8 @@ package final class EncoderModel: Sendable {
     package var activation: Activation { configuration.activation }
     /// Weights that the encoder uses.
     package var parameterCount: Int { configuration.weightCount }
+    /// What models of the same folder in other precisions can share.
+    package var tables: EmbeddingTables { weights.tables }
     /// Memory that the weights take: tables in float32, layers in the model's precision.
     package var weightByteCount: Int { weights.tables.byteCount + weights.arena.byteCount }
 

@@ -1,7 +1,7 @@
 import Embeddings
 
 /// The rows that token ids and positions stand for, in float32; one copy serves every precision of a model.
-final class EmbeddingTables: Sendable {
+package final class EmbeddingTables: Sendable {
     /// (vocabulary, hidden)
     let words: AlignedBuffer
     /// (positions, hidden), the vector of token type 0 added: every token has that type.

@@ -33,7 +33,8 @@ struct WeightPacker: ~Copyable {
 
     // MARK: Places
 
-    private static func byteCount(
+    /// Bytes of the arena that a model's norms and layers fill.
+    static func byteCount(
         _ configuration: EncoderConfiguration, _ kernels: Kernels, _ precision: Precision
     ) -> Int {
         let (width, inner) = (configuration.hiddenSize, configuration.intermediateSize)

@@ -27,6 +27,9 @@ struct ByteTrie: Sendable {
         shift = UInt64(64 - bits)
     }
 
+    /// Memory of the table and the ids.
+    var byteCount: Int { edges.count * MemoryLayout<UInt64>.stride + ids.count * MemoryLayout<Int32>.stride }
+
     /// Nil where nothing that is known goes on with this byte.
     @inline(__always)
     func child(of node: Node, _ byte: UInt8) -> Node? {

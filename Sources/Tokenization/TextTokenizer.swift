@@ -11,6 +11,11 @@ package struct TextTokenizer: Sendable {
     package let maximumSequenceLength: Int
     package let paddingID: Int32
 
+    /// Memory that each caller that encodes at one time has for words that it met; it stays for the next one.
+    package let wordCacheByteCount: Int
+    /// Memory of the vocabulary.
+    package var vocabularyByteCount: Int { words.vocabulary.byteCount }
+
     let words: WordPieceTokenizer
     private let specialTokens: SpecialTokens
     let prompts: Prompts
@@ -39,6 +44,7 @@ package struct TextTokenizer: Sendable {
             normalizer.lowercasesFirst = true
         }
         try Self.requireBertPreTokenizer(file)
+        self.wordCacheByteCount = wordCacheByteCount
         words = try WordPieceTokenizer(file, normalizer: normalizer, wordCacheByteCount: wordCacheByteCount)
         specialTokens = try SpecialTokens(file["post_processor"])
         prompts =

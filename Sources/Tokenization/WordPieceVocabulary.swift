@@ -42,6 +42,8 @@ struct WordPieceVocabulary: Sendable {
         count = members.count
     }
 
+    var byteCount: Int { trie.byteCount }
+
     /// The id of a piece by its whole text, the prefix of a continuing piece included.
     func id(of piece: String) -> Int32? { trie.id(of: piece.utf8) }
 

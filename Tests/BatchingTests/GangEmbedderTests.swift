@@ -93,7 +93,7 @@ struct LoneRequestBench {
             let calibration = exact.calibrate([TokenSequence(ids: (0..<128).map { 1_000 + 37 * $0 })])
             let model = try EncoderModel(
                 directory: directory, precision: precision, instructionSet: InstructionSet.chosen(),
-                calibration: precision == .int8 ? calibration : nil, sharing: exact)
+                calibration: precision == .int8 ? calibration : nil, sharing: exact.tables)
             let alone = LoneEmbedder.make(model, threads: 2, members: 1)
             let gang = LoneEmbedder.make(model, threads: 2)
             let request = EmbeddingRequest(inputs: [.tokens((0..<8).map { 1_000 + 37 * $0 })])

@@ -69,6 +69,6 @@ extension EncoderModel {
         }
         return try EncoderModel(
             directory: directory, precision: .int8, instructionSet: instructionSet,
-            calibration: exact.calibrate(sequences), sharing: exact)
+            calibration: exact.calibrate(sequences), sharing: exact.tables)
     }
 }

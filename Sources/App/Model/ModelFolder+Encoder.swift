@@ -40,11 +40,35 @@ extension ModelFolder {
     static func encoder(
         in directory: String, precision: Precision, sharing exact: EncoderModel, tokenizer: TextTokenizer
     ) throws(CommandFailure) -> EncoderModel {
-        let calibration =
-            precision == .int8 ? exact.calibrate(CalibrationTexts.all.map { tokenizer.encode($0) }) : nil
-        return try encoder(
+        try encoder(
+            in: directory, precision: precision,
+            calibration: calibration(for: precision, by: exact, tokenizer: tokenizer), tables: exact.tables)
+    }
+
+    /// The same, where the float32 encoder has been let go.
+    static func encoder(
+        in directory: String, precision: Precision, calibration: Calibration?, tables: EmbeddingTables
+    ) throws(CommandFailure) -> EncoderModel {
+        try encoder(
             in: directory, precision: precision, instructionSet: try instructionSet(), calibration: calibration,
-            sharing: exact)
+            tables: tables)
+    }
+
+    /// What an encoder of that precision has to know of the float32 one.
+    static func calibration(
+        for precision: Precision, by exact: EncoderModel, tokenizer: TextTokenizer
+    ) -> Calibration? {
+        precision == .int8 ? exact.calibrate(CalibrationTexts.all.map { tokenizer.encode($0) }) : nil
+    }
+
+    /// What `config.json` and `modules.json` say.
+    static func shape(of directory: String) throws(CommandFailure) -> EncoderShape {
+        let instructionSet = try instructionSet()
+        do {
+            return try EncoderShape(directory: directory, instructionSet: instructionSet)
+        } catch {
+            throw unusable(directory, error)
+        }
     }
 
     private static func instructionSet() throws(CommandFailure) -> InstructionSet {
@@ -57,14 +81,18 @@ extension ModelFolder {
 
     private static func encoder(
         in directory: String, precision: Precision, instructionSet: InstructionSet, calibration: Calibration? = nil,
-        sharing sibling: EncoderModel? = nil
+        tables: EmbeddingTables? = nil
     ) throws(CommandFailure) -> EncoderModel {
         do {
             return try EncoderModel(
                 directory: directory, precision: precision, instructionSet: instructionSet, calibration: calibration,
-                sharing: sibling)
+                sharing: tables)
         } catch {
-            throw .failed("the model of '\(directory)' cannot be used: \(error)")
+            throw unusable(directory, error)
         }
+    }
+
+    private static func unusable(_ directory: String, _ error: ModelError) -> CommandFailure {
+        .failed("the model of '\(directory)' cannot be used: \(error)")
     }
 }

@@ -23,20 +23,43 @@ enum ModelFolder {
         }
     }
 
+    /// What is known before any weight is read: enough to say how much memory the model takes.
+    struct Outline {
+        let directory: String
+        let shape: EncoderShape
+        let tokenizer: TextTokenizer
+        let precision: Precision
+        let choice: PrecisionChoice
+    }
+
+    static func outline(_ options: ModelOptions) throws(CommandFailure) -> Outline {
+        try outline(directory: options.model, precision: options.precision)
+    }
+
+    private static func outline(directory: String, precision choice: PrecisionChoice) throws(CommandFailure) -> Outline
+    {
+        try check(directory)
+        let precision = try precision(of: choice)
+        let shape = try shape(of: directory)
+        return Outline(
+            directory: directory, shape: shape, tokenizer: try tokenizer(in: directory, for: shape),
+            precision: precision, choice: choice)
+    }
+
     static func load(_ options: ModelOptions, servedNames: [String]) throws(CommandFailure) -> Contents {
-        try load(directory: options.model, precision: options.precision, servedNames: servedNames)
+        try load(outline(options), servedNames: servedNames)
     }
 
     static func load(
         directory: String, precision: PrecisionChoice, servedNames: [String]
     ) throws(CommandFailure) -> Contents {
-        try check(directory)
-        // Before the weights are read.
-        _ = try Self.precision(of: precision)
-        let exact = try exactEncoder(in: directory)
-        let tokenizer = try tokenizer(in: directory, for: exact)
-        let (encoder, warning) = try checkedEncoder(
-            in: directory, precision: precision, exact: exact, tokenizer: tokenizer)
+        try load(outline(directory: directory, precision: precision), servedNames: servedNames)
+    }
+
+    /// Reads the weights.
+    static func load(_ outline: Outline, servedNames: [String]) throws(CommandFailure) -> Contents {
+        let (directory, tokenizer) = (outline.directory, outline.tokenizer)
+        let (encoder, warning) = try checkedEncoder(outline)
         let name = servedNames.first ?? folderName(directory)
         let description = ModelDescription(
             name: name, servedNames: servedNames + [folderName(directory)],
@@ -50,20 +73,42 @@ enum ModelFolder {
     /// The encoder in the chosen precision, if it holds that precision's line on this model; where `auto` chose one that
     /// does not, the exact encoder.
     private static func checkedEncoder(
-        in directory: String, precision choice: PrecisionChoice, exact: EncoderModel, tokenizer: TextTokenizer
+        _ outline: Outline
     ) throws(CommandFailure) -> (EncoderModel, warning: String?) {
-        let precision = try precision(of: choice)
-        guard precision != .fp32 else { return (exact, nil) }
-        let encoder = try encoder(in: directory, precision: precision, sharing: exact, tokenizer: tokenizer)
-        let report = PrecisionCheck.atStart(encoder, exact: exact, tokenizer: tokenizer)
+        let (directory, precision, tokenizer) = (outline.directory, outline.precision, outline.tokenizer)
+        guard precision != .fp32 else { return (try exactEncoder(in: directory), nil) }
+        // The exact encoder goes before the other comes: a start never holds the weights twice.
+        let lesson = try lesson(from: directory, for: precision, tokenizer: tokenizer)
+        let encoder = try encoder(
+            in: directory, precision: precision, calibration: lesson.calibration, tables: lesson.tables)
+        let report = PrecisionReport(
+            reference: lesson.vectors, candidate: PrecisionCheck.vectorsAtStart(encoder, tokenizer: tokenizer),
+            precision: precision)
         if report.holds { return (encoder, nil) }
         let reason = "the model of '\(directory)' loses too much in \(report.summary)"
-        guard choice == .auto else { throw .failed("\(reason); use --precision fp32") }
+        guard outline.choice == .auto else { throw .failed("\(reason); use --precision fp32") }
+        let exact = try self.encoder(in: directory, precision: .fp32, calibration: nil, tables: lesson.tables)
         return (exact, "\(reason); it is computed in fp32")
     }
 
+    /// What another precision takes from the exact encoder.
+    private struct Lesson {
+        let tables: EmbeddingTables
+        let calibration: Calibration?
+        let vectors: [[Float]]
+    }
+
+    private static func lesson(
+        from directory: String, for precision: Precision, tokenizer: TextTokenizer
+    ) throws(CommandFailure) -> Lesson {
+        let exact = try exactEncoder(in: directory)
+        return Lesson(
+            tables: exact.tables, calibration: calibration(for: precision, by: exact, tokenizer: tokenizer),
+            vectors: PrecisionCheck.vectorsAtStart(exact, tokenizer: tokenizer))
+    }
+
     private static func tokenizer(
-        in directory: String, for encoder: EncoderModel
+        in directory: String, for encoder: EncoderShape
     ) throws(CommandFailure) -> TextTokenizer {
         let tokenizer: TextTokenizer
         do {

@@ -25,20 +25,16 @@ enum PrecisionCheck {
         return reports
     }
 
-    /// Compares over so few of the texts that a start hardly takes longer.
-    static func atStart(
-        _ encoder: EncoderModel, exact: EncoderModel, tokenizer: TextTokenizer
-    ) -> PrecisionReport {
-        let short = VerificationTexts.all.map { tokenizer.encode($0) }.filter { $0.ids.count <= 32 }
-        let sequences = Array(short.prefix(startTextCount))
-        let (reference, candidate) = (
-            vectors(sequences, encoder: exact, paddingID: tokenizer.paddingID, batchSize: batchSize),
-            vectors(sequences, encoder: encoder, paddingID: tokenizer.paddingID, batchSize: batchSize)
-        )
-        return PrecisionReport(reference: reference, candidate: candidate, precision: encoder.precision)
+    /// Vectors of so few of the texts that a start hardly takes longer.
+    static func vectorsAtStart(_ encoder: EncoderModel, tokenizer: TextTokenizer) -> [[Float]] {
+        let short = VerificationTexts.all.map { tokenizer.encode($0) }.filter { $0.ids.count <= startTextLength }
+        return vectors(
+            Array(short.prefix(startTextCount)), encoder: encoder, paddingID: tokenizer.paddingID, batchSize: batchSize)
     }
 
     private static let startTextCount = 24
+    /// Tokens of the longest of them.
+    private static let startTextLength = 32
     private static let batchSize = 8
 
     private static func vectors(
