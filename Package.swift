@@ -81,10 +81,12 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             resources: [.embedInCode("Dashboard/Assets")], swiftSettings: settings),
+        .systemLibrary(name: "CAllocator"),
         .target(
             name: "App",
             dependencies: [
-                "Batching", "Embeddings", "HTTPAPI", "Inference", "JSON", "Jobs", "Postgres", "Storage", "Tokenization",
+                "Batching", "CAllocator", "Embeddings", "HTTPAPI", "Inference", "JSON", "Jobs", "Postgres", "Storage",
+                "Tokenization",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -144,7 +146,7 @@ let package = Package(
         .testTarget(
             name: "AppTests",
             dependencies: [
-                "App", "Embeddings", "JSON",
+                "App", "Batching", "Embeddings", "JSON",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),

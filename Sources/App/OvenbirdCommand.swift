@@ -13,7 +13,7 @@ package struct OvenbirdCommand: AsyncParsableCommand {
         version: Self.version,
         subcommands: [
             ServeCommand.self, WorkerCommand.self, JobCommand.self, EmbedCommand.self, TokenizeCommand.self,
-            BenchCommand.self, LoadTestCommand.self, ModelCommand.self, MigrateCommand.self,
+            BenchCommand.self, LoadTestCommand.self, PlanCommand.self, ModelCommand.self, MigrateCommand.self,
         ])
 
     package static let version = "0.1.0"

@@ -105,6 +105,14 @@ package struct BatchingConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Texts of the largest pass.
+    package var maximumPassTexts: Int {
+        switch mode {
+        case .continuous: maximumBatchSequences
+        case .firstComeFirstServed(let batchSize, _): batchSize
+        }
+    }
+
     /// Threads of a gang, no more than there are.
     package var gangMemberLimit: Int { min(maximumGangMembers, computeThreadCount) }
 

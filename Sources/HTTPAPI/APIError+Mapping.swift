@@ -30,6 +30,11 @@ extension APIError {
                 .serviceUnavailable, code: "too_many_body_bytes",
                 "the bodies of the requests under way would hold more than \(limit) bytes",
                 retryAfter: .seconds(1))
+        case .memoryShort:
+            self.init(
+                .serviceUnavailable, code: "memory_short",
+                "the server is near its memory limit, and takes no new bodies until it has done some of its work",
+                retryAfter: .seconds(1))
         case .unsupportedContentType(let found, let accepted):
             self.init(
                 .unsupportedMediaType, code: "unsupported_content_type",

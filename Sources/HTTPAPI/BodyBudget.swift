@@ -4,9 +4,17 @@ import Synchronization
 final class BodyBudget: Sendable {
     let limit: Int
     private let held = Mutex(0)
+    private let isMemoryShort: @Sendable () -> Bool
 
-    init(limit: Int) {
+    /// - Parameter isMemoryShort: whether no further request may begin to hold bytes.
+    init(limit: Int, isMemoryShort: @escaping @Sendable () -> Bool = { false }) {
         self.limit = limit
+        self.isMemoryShort = isMemoryShort
+    }
+
+    /// - Throws: while memory is short.
+    fileprivate func admitAnother() throws(RequestError) {
+        if isMemoryShort() { throw .memoryShort }
     }
 
     /// False, and nothing changed, where it would go beyond the limit.
@@ -39,6 +47,8 @@ final class BodyPermit: Sendable {
 
     /// From now on the request holds `bytes`, however many it held before.
     func hold(_ bytes: Int) throws(RequestError) {
+        // What has begun to arrive goes on: its end is what makes room.
+        if bytes > 0, held.withLock({ $0 == 0 }) { try budget.admitAnother() }
         let fits = held.withLock { held in
             guard budget.change(by: bytes - held) else { return false }
             held = bytes
@@ -49,6 +59,7 @@ final class BodyPermit: Sendable {
 
     /// Refuses a body before a byte of it is read.
     func expect(_ bytes: Int) throws(RequestError) {
+        try budget.admitAnother()
         guard budget.hasRoom(for: bytes) else { throw .tooManyBodyBytes(limit: budget.limit) }
     }
 

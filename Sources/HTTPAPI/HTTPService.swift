@@ -24,6 +24,7 @@ package struct HTTPService: Service, CustomStringConvertible {
     ///   - batches: as `jobs`; OpenAI's files and batches, which need both.
     ///   - onBatchCreated: called when a batch was made or is to be cancelled: a coordinator may look for work.
     ///   - activity: what the batcher did behind a cursor; nil for a server without the live page.
+    ///   - isMemoryShort: whether no request with a body may begin.
     ///   - info: what `/info` answers.
     ///   - metricsText: what `/metrics` answers, in Prometheus' text format.
     ///   - metrics: makes the instruments that `HTTPMetrics` documents.
@@ -35,6 +36,7 @@ package struct HTTPService: Service, CustomStringConvertible {
         countTokens: @escaping @Sendable (String) -> (count: Int, isTruncated: Bool),
         tokensPerSecond: @escaping @Sendable () -> Double? = { nil },
         activity: (@Sendable (_ after: UInt64) -> BatchingActivity)? = nil,
+        isMemoryShort: @escaping @Sendable () -> Bool = { false },
         info: @escaping @Sendable () -> JSONValue, metricsText: @escaping @Sendable () -> String,
         metrics: any MetricsFactory, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
@@ -55,10 +57,13 @@ package struct HTTPService: Service, CustomStringConvertible {
             },
             batches: batches, onBatchCreated: onBatchCreated, info: info, metricsText: metricsText,
             metrics: instruments, parser: BodyParser(maximumValueCount: configuration.maxValues),
-            bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes),
+            bodyBudget: BodyBudget(limit: configuration.maxBufferedBodyBytes, isMemoryShort: isMemoryShort),
             readiness: ReadinessProbe(lifetime: configuration.readinessLifetime), logger: logger,
             clock: ContinuousClock())
     }
+
+    /// Threads that read requests and write answers.
+    package static var eventLoopCount: Int { System.coreCount }
 
     /// What logs call the service; its members hold the configuration.
     package var description: String { "HTTP server" }

@@ -12,6 +12,8 @@ enum RequestError: Error {
     case bodyTooLarge(limit: Int)
     /// Bodies of other requests hold what there is for all.
     case tooManyBodyBytes(limit: Int)
+    /// The process is near its memory limit.
+    case memoryShort
     case unsupportedContentType(String?, accepted: String)
     case bodyTimedOut
     case bodyIncomplete

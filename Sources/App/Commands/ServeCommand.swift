@@ -21,6 +21,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var jobs: JobOptions
     @OptionGroup var batches: BatchOptions
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var log: LogOptions
 
     @Flag(help: "Bring the database's schema up to date before serving.")
@@ -39,14 +40,32 @@ struct ServeCommand: AsyncParsableCommand {
                 "--host \(server.host) can be reached from other machines: set --api-key-file or OVENBIRD_API_KEY, "
                     + "or say --allow-anonymous")
         }
+        // Before anything large is read: settings that cannot fit end the start here.
+        let settings = MemorySettings(
+            model: model, batching: batching, database: database, jobs: jobs, server: (server, serving))
+        try settings.check()
+        let outline = try ModelFolder.outline(model)
+        let knobs = settings.knobs(outline)
+        let fit = try MemoryFit(knobs, given: settings.given, allowance: memory.allowance)
+        for setting in fit.lowered {
+            logger.notice(
+                "A setting was lowered to what memory there is",
+                metadata: [
+                    "setting": "\(setting.rawValue)", "from": "\(knobs.value(of: setting) ?? 0)",
+                    "to": "\(fit.knobs.value(of: setting) ?? 0)", "limit_bytes": "\(fit.allowance.byteCount)",
+                ])
+        }
+        let limits = fit.knobs.server ?? server.memoryKnobs
+        Allocator.prepare(arenaCount: fit.knobs.computeThreads + 1)
         let storage = try await StorageChoice(
             database, jobConnections: jobs.connectionCount, migrates: migrate, logger: logger)
         let start = ContinuousClock.now
         let engine = try Engine(
-            model: model, batching: batching, servedNames: serving.servedModelName,
+            outline, threads: model.threads, batching: batching, servedNames: serving.servedModelName,
             admission: Admission(
-                maximumInputs: server.maxInputs, maximumQueuedTokens: serving.maxQueuedTokens,
+                maximumInputs: limits.inputs, maximumQueuedTokens: fit.knobs.queuedTokens,
                 maximumQueueWait: .seconds(serving.maxQueueWait)))
+        Allocator.trim()
         if let warning = engine.warning { logger.warning("\(warning)") }
         logger.info(
             "Model loaded",
@@ -55,10 +74,14 @@ struct ServeCommand: AsyncParsableCommand {
                 "threads": "\(engine.threadCount)",
                 "seconds": "\(Double(seconds: ContinuousClock.now - start))",
             ])
-        let info = ServerInfo(engine: engine, storage: storage.kind)
+        let pressure = MemoryPressure()
+        let door = MemoryGate(engine.embedder, textLimit: fit.knobs.queuedTexts, pressure: pressure) {
+            engine.timeToFree(share: $0)
+        }
+        let info = ServerInfo(engine: engine, storage: storage.kind, memory: fit)
         let registry = engine.registry
         let bell = JobBell()
-        var httpConfiguration = server.httpConfiguration(keys: keys)
+        var httpConfiguration = server.httpConfiguration(keys: keys, limits: limits)
         httpConfiguration.jobRetention = jobs.retention.endedJobs
         httpConfiguration.maxFileBytes = batches.maxFileBytes
         let coordinator = storage.batches.map { store in
@@ -70,22 +93,27 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let activity: @Sendable (_ after: UInt64) -> BatchingActivity = { engine.embedder.activity(after: $0) }
         let http = HTTPService(
-            configuration: httpConfiguration, embedder: engine.embedder, store: storage.store, jobs: storage.jobs,
+            configuration: httpConfiguration, embedder: door, store: storage.store, jobs: storage.jobs,
             batches: storage.batches?.batches, onBatchCreated: { coordinator?.bell.ring() },
             onJobCommitted: { bell.ring() }, countTokens: engine.countTokens,
             tokensPerSecond: { engine.measuredTokensPerSecond },
-            activity: server.noDashboard ? nil : activity, info: { info.json },
+            activity: server.noDashboard ? nil : activity, isMemoryShort: { pressure.isHigh }, info: { info.json },
             metricsText: { engine.scrape() }, metrics: registry, logger: logger,
             onListening: { port in
                 logger.info("Listening", metadata: ["host": "\(server.host)", "port": "\(port)"])
             })
         // Services stop in the reverse of this order: those of jobs at once, then the server, then what it uses.
-        var services: [any Service] = [EngineService(engine: engine)]
+        var services: [any Service] = [
+            EngineService(engine: engine),
+            MemoryWatch(
+                limit: fit.allowance.byteCount, pressure: pressure,
+                isIdle: { engine.embedder.load.admittedTokenCount == 0 }, logger: logger, metrics: registry),
+        ]
         if let gate = storage.gate { services.append(gate) }
         services.append(
             ServingService(http: http, engine: engine, drainTimeout: .seconds(server.drainTimeout), logger: logger))
         services += try JobServices(
-            options: jobs, storage: storage, engine: engine, bell: bell, logger: logger
+            options: jobs, storage: storage, engine: engine, embedder: door, bell: bell, logger: logger
         ).services(reportsQueue: true)
         if let coordinator { services.append(AfterGate(gate: storage.gate, service: coordinator)) }
         var configuration = ServiceGroupConfiguration(

@@ -12,6 +12,8 @@ struct JobServices {
     let options: JobOptions
     let storage: StorageChoice
     let engine: Engine
+    /// The engine's, or what stands before it.
+    let embedder: any Embedder
     let bell: JobBell
     let logger: Logger
 
@@ -26,7 +28,7 @@ struct JobServices {
         if let listener = try listener() { services.append(AfterGate(gate: storage.gate, service: listener)) }
         let budget = engine.configuration.queueBudget(sequenceLimit: engine.description.maximumSequenceLength)
         let runner = JobRunner(
-            configuration: options.configuration(queueBudget: budget), store: segments, embedder: engine.embedder,
+            configuration: options.configuration(queueBudget: budget), store: segments, embedder: embedder,
             bell: bell, metrics: metrics, workerName: Self.workerName, logger: logger)
         services.append(AfterGate(gate: storage.gate, service: runner))
         return services

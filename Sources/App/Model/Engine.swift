@@ -28,9 +28,19 @@ struct Engine: Sendable {
     init(
         model: ModelOptions, batching: BatchingOptions, servedNames: [String] = [], admission: Admission? = nil
     ) throws(CommandFailure) {
-        let contents = try ModelFolder.load(model, servedNames: servedNames)
+        try self.init(
+            ModelFolder.outline(model), threads: model.threads, batching: batching, servedNames: servedNames,
+            admission: admission)
+    }
+
+    /// The same, of a model whose outline was read already.
+    init(
+        _ outline: ModelFolder.Outline, threads: Int?, batching: BatchingOptions, servedNames: [String] = [],
+        admission: Admission? = nil
+    ) throws(CommandFailure) {
+        let contents = try ModelFolder.load(outline, servedNames: servedNames)
         let allowance = ProcessorAllowance.current()
-        let threadCount = model.threads ?? allowance.threadCount
+        let threadCount = threads ?? allowance.threadCount
         let configuration = batching.configuration(threadCount: threadCount, admission: admission)
         let layout = batching.layout ?? .packed
         let registry = PrometheusRegistry()
@@ -83,6 +93,13 @@ struct Engine: Sendable {
     /// What all threads together lately did; nil before the first pass.
     var measuredTokensPerSecond: Double? {
         statistics.realTokenCount > 0 ? embedder.load.tokensPerSecond : nil
+    }
+
+    /// How long the threads will take for a share of all tokens that were admitted, 1 to 120 s.
+    func timeToFree(share: Double) -> Duration {
+        let load = embedder.load
+        let seconds = share * Double(load.admittedTokenCount) / max(1, load.tokensPerSecond)
+        return .seconds(min(120, max(1, seconds.rounded(.up))))
     }
 
     /// Ends the threads; there is no work left.

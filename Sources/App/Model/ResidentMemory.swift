@@ -2,6 +2,20 @@ import Foundation
 
 /// What the kernel says of this process's memory; nothing where it is not Linux's.
 package enum ResidentMemory {
+    /// What is resident now; nil where it is not told.
+    package static func currentByteCount() -> Int? {
+        currentByteCount(
+            statistics: try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
+            pageByteCount: Int(sysconf(Int32(_SC_PAGESIZE))))
+    }
+
+    /// `size resident shared …` in pages, of `/proc/self/statm`.
+    package static func currentByteCount(statistics: String?, pageByteCount: Int) -> Int? {
+        let fields = statistics?.split(separator: " ") ?? []
+        guard fields.count > 1, let pages = Int(fields[1]) else { return nil }
+        return pages * pageByteCount
+    }
+
     /// The most that was resident since the start, or since `forgetPeak()`; nil where it is not told.
     package static func peakByteCount() -> Int? {
         // Where there is no such file there is nothing to tell.

@@ -8,6 +8,7 @@ struct ServerInfo: Sendable {
     let engine: Engine
     /// `none`, `memory` or `postgresql`.
     let storage: String
+    let memory: MemoryFit
 
     var json: JSONValue {
         let (model, encoder, batching) = (engine.description, engine.encoder, engine.configuration)
@@ -55,6 +56,7 @@ struct ServerInfo: Sendable {
             "processors": processors,
             "batching": .object(batch),
             "storage": .string(storage),
+            "memory": .object(memory.json(residentByteCount: ResidentMemory.currentByteCount())),
         ]
     }
 }

@@ -3,6 +3,8 @@ import Postgres
 
 /// Where documents and vectors are kept.
 struct DatabaseOptions: ParsableArguments {
+    static let defaultConnections = 8
+
     @Option(
         help: """
             PostgreSQL 15 or newer with pgvector 0.7 or newer, as a libpq URL; memory: keeps documents in memory, for \
@@ -11,7 +13,7 @@ struct DatabaseOptions: ParsableArguments {
     var databaseUrl: String?
 
     @Option(help: "Connections to PostgreSQL at most; job workers have two more than there are of them besides.")
-    var databaseConnections: Int = 8
+    var databaseConnections: Int = defaultConnections
 
     @Option(help: "Milliseconds that PostgreSQL may take for one statement before the request is answered 503.")
     var databaseTimeout: Int = 2_500

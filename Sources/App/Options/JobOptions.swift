@@ -4,8 +4,10 @@ import Jobs
 
 /// How jobs are worked on.
 struct JobOptions: ParsableArguments {
+    static let defaultWorkers = JobRunnerConfiguration().workerCount
+
     @Option(help: "Segments of jobs that this process works on at a time; 0 leaves them to ovenbird worker.")
-    var jobWorkers: Int = JobRunnerConfiguration().workerCount
+    var jobWorkers: Int = defaultWorkers
 
     @Option(help: "Seconds without a word from a process after which others take its segments over.")
     var jobLease: Int = 30

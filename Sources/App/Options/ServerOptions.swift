@@ -3,6 +3,8 @@ import HTTPAPI
 
 /// Where the server listens, who may use it, and what a request may hold.
 struct ServerOptions: ParsableArguments {
+    static let defaultLineBytes = HTTPConfiguration().maxLineBytes
+
     @Option(help: "Address to listen on. Anything but loopback needs an API key or --allow-anonymous.")
     var host: String = "127.0.0.1"
 
@@ -27,11 +29,12 @@ struct ServerOptions: ParsableArguments {
     @Flag(help: "Serve neither the live page at / nor its events at /v1/live.")
     var noDashboard = false
 
-    @Option(help: "Inputs that one embeddings request may hold.")
-    var maxInputs: Int = 2_048
+    // Nil where nobody chose: those a start may lower to what memory there is.
+    @Option(help: "Inputs that one embeddings request may hold. Default: 2048.")
+    var maxInputs: Int?
 
-    @Option(help: "Bytes that the body of a JSON request may have.")
-    var maxBodyBytes: Int = 32 << 20
+    @Option(help: "Bytes that the body of a JSON request may have. Default: 32 MiB.")
+    var maxBodyBytes: Int?
 
     @Option(
         help:
@@ -43,10 +46,10 @@ struct ServerOptions: ParsableArguments {
         help:
             "Bytes of one line of an NDJSON body, which as a whole has no limit; and of a document's text in JSON."
     )
-    var maxLineBytes: Int = 1 << 20
+    var maxLineBytes: Int = defaultLineBytes
 
-    @Option(help: "Connections at a time; more wait in the operating system's queue.")
-    var maxConnections: Int = 1_024
+    @Option(help: "Connections at a time; more wait in the operating system's queue. Default: 1024.")
+    var maxConnections: Int?
 
     @Option(help: "Seconds in which a request's head and JSON body must have arrived, else 408.")
     var bodyTimeout: Int = 30
@@ -62,13 +65,14 @@ struct ServerOptions: ParsableArguments {
         for host in allowedHosts where !Self.isHostName(host) {
             throw ValidationError("--allowed-host is '\(host)'; it takes a name or address without scheme and port")
         }
-        try requireRange(1...1_000_000, of: "--max-inputs", maxInputs)
-        try requireRange(1_024...(1 << 30), of: "--max-body-bytes", maxBodyBytes)
+        if let maxInputs { try requireRange(1...1_000_000, of: "--max-inputs", maxInputs) }
+        if let maxBodyBytes { try requireRange(1_024...(1 << 30), of: "--max-body-bytes", maxBodyBytes) }
         if let maxBufferedBodyBytes {
-            try requireRange(maxBodyBytes...(1 << 40), of: "--max-buffered-body-bytes", maxBufferedBodyBytes)
+            let least = maxBodyBytes ?? 1_024
+            try requireRange(least...(1 << 40), of: "--max-buffered-body-bytes", maxBufferedBodyBytes)
         }
         try requireRange(1_024...(1 << 30), of: "--max-line-bytes", maxLineBytes)
-        try requireRange(1...1_000_000, of: "--max-connections", maxConnections)
+        if let maxConnections { try requireRange(1...1_000_000, of: "--max-connections", maxConnections) }
         try requireRange(1...86_400, of: "--body-timeout", bodyTimeout)
         try requireRange(1...86_400, of: "--response-timeout", responseTimeout)
         try requireRange(0...86_400, of: "--drain-timeout", drainTimeout)
@@ -83,19 +87,31 @@ struct ServerOptions: ParsableArguments {
 }
 
 extension ServerOptions {
-    func httpConfiguration(keys: [String]) -> HTTPConfiguration {
+    /// What holds where memory is no matter.
+    var memoryKnobs: MemoryKnobs.Server {
+        let defaults = HTTPConfiguration()
+        // A body that is larger than all bodies together could never be taken.
+        let bodyBytes = maxBodyBytes ?? min(defaults.maxBodyBytes, maxBufferedBodyBytes ?? .max)
+        return MemoryKnobs.Server(
+            inputs: maxInputs ?? defaults.maxInputs, bodyBytes: bodyBytes,
+            bufferedBodyBytes: maxBufferedBodyBytes ?? max(defaults.maxBufferedBodyBytes, bodyBytes),
+            bodyValues: defaults.maxValues, connections: maxConnections ?? defaults.maxConnections,
+            eventLoops: HTTPService.eventLoopCount)
+    }
+
+    /// - Parameter limits: what came of the options and the memory that there is.
+    func httpConfiguration(keys: [String], limits: MemoryKnobs.Server) -> HTTPConfiguration {
         var configuration = HTTPConfiguration()
         configuration.host = host
         configuration.port = port
         configuration.allowedHosts = allowedHosts
         configuration.apiKeys = keys.map { Secret($0) }
-        configuration.maxInputs = maxInputs
-        configuration.maxBodyBytes = maxBodyBytes
-        configuration.maxBufferedBodyBytes =
-            maxBufferedBodyBytes ?? max(configuration.maxBufferedBodyBytes, maxBodyBytes)
+        configuration.maxInputs = limits.inputs
+        configuration.maxBodyBytes = limits.bodyBytes
+        configuration.maxBufferedBodyBytes = limits.bufferedBodyBytes
         configuration.maxLineBytes = maxLineBytes
         configuration.maxTextBytes = maxLineBytes
-        configuration.maxConnections = maxConnections
+        configuration.maxConnections = limits.connections
         configuration.bodyTimeout = .seconds(bodyTimeout)
         configuration.responseTimeout = .seconds(responseTimeout)
         return configuration

@@ -16,7 +16,15 @@ struct ServingOptions: ParsableArguments {
         help: "Seconds that a request may have to wait for what was asked before it; beyond them it is answered 429.")
     var maxQueueWait: Int = 30
 
+    @Option(
+        help: """
+            Texts that all requests under way may hold together. Default: one for every 64 of --max-queued-tokens, at \
+            least --max-inputs.
+            """)
+    var maxQueuedTexts: Int?
+
     mutating func validate() throws {
+        if let maxQueuedTexts { try requireRange(1...(1 << 32), of: "--max-queued-texts", maxQueuedTexts) }
         if let maxQueuedTokens { try requireRange(1...(1 << 40), of: "--max-queued-tokens", maxQueuedTokens) }
         try requireRange(1...86_400, of: "--max-queue-wait", maxQueueWait)
     }

@@ -1,0 +1,122 @@
+import CoreMetrics
+import Logging
+import ServiceLifecycle
+
+/// Looks at the process's resident memory four times a second: near the limit it has new work refused until there is
+/// room again, and what the allocator keeps for nobody it gives back.
+struct MemoryWatch: Service, CustomStringConvertible {
+    let limit: Int
+    let pressure: MemoryPressure
+    /// Whether nothing is being embedded.
+    let isIdle: @Sendable () -> Bool
+    let logger: Logger
+    /// `ovenbird_resident_bytes`, and `ovenbird_memory_short`: 1 while new work is refused for it.
+    private let residentBytes: Meter
+    private let memoryShort: Meter
+
+    /// A large body of JSON takes longer than that to arrive and to be parsed.
+    private static let interval = Duration.milliseconds(250)
+
+    init(
+        limit: Int, pressure: MemoryPressure, isIdle: @escaping @Sendable () -> Bool, logger: Logger,
+        metrics: any MetricsFactory
+    ) {
+        self.limit = limit
+        self.pressure = pressure
+        self.isIdle = isIdle
+        self.logger = logger
+        residentBytes = Meter(label: "ovenbird_resident_bytes", factory: metrics)
+        memoryShort = Meter(label: "ovenbird_memory_short", factory: metrics)
+    }
+
+    var description: String { "memory watch" }
+
+    func run() async {
+        await cancelWhenGracefulShutdown { await look() }
+    }
+
+    private func look() async {
+        guard let idle = ResidentMemory.currentByteCount() else { return }
+        var state = MemoryWatchState(limit: limit, idle: idle)
+        // Cancelled: the process is ending.
+        while (try? await Task.sleep(for: Self.interval)) != nil {
+            guard let resident = ResidentMemory.currentByteCount() else { return }
+            residentBytes.set(Double(resident))
+            let action = state.observe(resident: resident, isIdle: isIdle(), now: .now)
+            if action.trims { Allocator.trim() }
+            if let isHigh = action.pressure {
+                pressure.isHigh = isHigh
+                memoryShort.set(isHigh ? 1 : 0)
+                let metadata: Logger.Metadata = ["resident_bytes": "\(resident)", "limit_bytes": "\(limit)"]
+                if isHigh {
+                    logger.warning("Memory is nearly used up; new work is refused", metadata: metadata)
+                } else {
+                    logger.info("There is memory again", metadata: metadata)
+                }
+            }
+        }
+    }
+}
+
+/// Decides what the watch does about what it saw.
+///
+/// Memory
+/// - is *ample* at first. Can go to: short.
+/// - is *short* from the high-water mark on. Can go to: ample, below the low-water mark.
+package struct MemoryWatchState: ~Copyable {
+    package struct Action: Equatable {
+        /// What free memory the allocator keeps is to be given back.
+        package var trims = false
+        /// Whether new work is to be refused from now on; nil: as before.
+        package var pressure: Bool?
+    }
+
+    private let highWater: Int
+    private let lowWater: Int
+    private var isShort = false
+    private var lastTrim: ContinuousClock.Instant?
+    private var idleSince: ContinuousClock.Instant?
+    private var wasTrimmedIdle = true
+
+    /// While memory is short; a trim walks the whole heap.
+    private static let trimInterval = Duration.seconds(1)
+    /// Of nothing to do, before what the last work left is given back.
+    private static let idleTime = Duration.seconds(1)
+
+    /// New work is refused once nine tenths of what is free at the start are taken, since what was taken before may
+    /// still grow, by its answers above all; and until they are eight.
+    ///
+    /// - Parameter idle: what is resident before the first request.
+    package init(limit: Int, idle: Int) {
+        let room = max(0, limit - idle)
+        highWater = idle + room / 10 * 9
+        lowWater = idle + room / 10 * 8
+    }
+
+    package mutating func observe(resident: Int, isIdle: Bool, now: ContinuousClock.Instant) -> Action {
+        var action = Action()
+        if !isShort, resident >= highWater {
+            isShort = true
+            action.pressure = true
+        } else if isShort, resident < lowWater {
+            isShort = false
+            action.pressure = false
+        }
+        if isShort, lastTrim.map({ $0.duration(to: now) >= Self.trimInterval }) ?? true {
+            action.trims = true
+        }
+        if !isIdle {
+            idleSince = nil
+            wasTrimmedIdle = false
+        } else if let since = idleSince {
+            if !wasTrimmedIdle, since.duration(to: now) >= Self.idleTime {
+                action.trims = true
+                wasTrimmedIdle = true
+            }
+        } else {
+            idleSince = now
+        }
+        if action.trims { lastTrim = now }
+        return action
+    }
+}
