@@ -14,11 +14,28 @@ package struct Chart: Sendable, Equatable {
     package struct Series: Sendable, Equatable {
         package let name: String
         package let points: [Point]
+        /// Nil: by its place in the panel, each line another.
+        package let look: Look?
 
         /// - Parameter points: drawn in the order of x, whatever order they come in.
-        package init(name: String, points: [Point]) {
+        package init(name: String, points: [Point], look: Look? = nil) {
             self.name = name
             self.points = points.sorted { $0.x < $1.x }
+            self.look = look
+        }
+    }
+
+    /// For lines that belong together: several figures of one run, or one run in several panels.
+    package struct Look: Sendable, Equatable {
+        /// Beyond the last colour the first comes round again.
+        package let colour: Int
+        package let isBroken: Bool
+
+        /// - Precondition: the colour is not negative.
+        package init(colour: Int, isBroken: Bool = false) {
+            precondition(colour >= 0)
+            self.colour = colour
+            self.isBroken = isBroken
         }
     }
 

@@ -60,6 +60,7 @@ package struct ChartSVG {
                 text: "no data", x: (Self.plot.left + Self.plot.right) / 2, y: (top + bottom) / 2, style: "note middle")
         }
         for (place, series) in panel.series.enumerated() {
+            let look = Self.look(series, at: place)
             let points = series.points.map { point in
                 (
                     x: Self.plot.left + xAxis.position(of: point.x) * (Self.plot.right - Self.plot.left),
@@ -68,11 +69,11 @@ package struct ChartSVG {
             }
             if points.count > 1 {
                 let path = points.map { "\(Self.length($0.x)),\(Self.length($0.y))" }.joined(separator: " ")
-                elements.append("<polyline class=\"line \(Self.style(place))\" points=\"\(path)\"/>")
+                elements.append("<polyline class=\"line \(Self.style(look))\" points=\"\(path)\"/>")
             }
             for (point, value) in zip(points, series.points) {
                 let name = "\(series.name): \(ChartNumber.text(value.y)) at \(ChartNumber.text(value.x))"
-                elements.append(Self.mark(place, x: point.x, y: point.y, name: name))
+                elements.append(Self.mark(look, x: point.x, y: point.y, name: name))
             }
         }
         y = bottom + 44
@@ -104,10 +105,11 @@ package struct ChartSVG {
                 x = Self.plot.left
                 y += Self.lineHeight
             }
+            let look = Self.look(series, at: place)
             elements.append(
-                "<line class=\"line \(Self.style(place))\" x1=\"\(Self.length(x))\" y1=\"\(Self.length(y - 4))\" "
+                "<line class=\"line \(Self.style(look))\" x1=\"\(Self.length(x))\" y1=\"\(Self.length(y - 4))\" "
                     + "x2=\"\(Self.length(x + 28))\" y2=\"\(Self.length(y - 4))\"/>")
-            elements.append(Self.mark(place, x: x + 14, y: y - 4, name: nil))
+            elements.append(Self.mark(look, x: x + 14, y: y - 4, name: nil))
             add(text: name, x: x + 36, y: y, style: "label")
             x += width
         }
@@ -127,14 +129,14 @@ package struct ChartSVG {
                 + "x2=\"\(Self.length(x2))\" y2=\"\(Self.length(y2))\"/>")
     }
 
-    private static func mark(_ place: Int, x: Double, y: Double, name: String?) -> String {
+    private static func mark(_ look: Chart.Look, x: Double, y: Double, name: String?) -> String {
         let title = name.map { "<title>\($0.escapedForMarkup)</title>" } ?? ""
-        let style = "class=\"mark \(style(place))\""
+        let style = "class=\"mark \(style(look))\""
         func polygon(_ corners: [(Double, Double)]) -> String {
             let points = corners.map { "\(length(x + $0.0)),\(length(y + $0.1))" }.joined(separator: " ")
             return "<polygon \(style) points=\"\(points)\">\(title)</polygon>"
         }
-        switch place % 4 {
+        switch look.colour % 4 {
         case 0: return "<circle \(style) cx=\"\(length(x))\" cy=\"\(length(y))\" r=\"4\">\(title)</circle>"
         case 1: return polygon([(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)])
         case 2: return polygon([(0, -5), (5, 0), (0, 5), (-5, 0)])
@@ -142,9 +144,13 @@ package struct ChartSVG {
         }
     }
 
-    /// Eight colours; the second eight lines are broken ones.
-    private static func style(_ place: Int) -> String {
-        "c\(place % ChartStyle.colours.count)" + (place >= ChartStyle.colours.count ? " broken" : "")
+    /// Eight colours; the second eight lines are broken ones, where they say nothing else.
+    private static func look(_ series: Chart.Series, at place: Int) -> Chart.Look {
+        series.look ?? Chart.Look(colour: place, isBroken: place >= ChartStyle.colours.count)
+    }
+
+    private static func style(_ look: Chart.Look) -> String {
+        "c\(look.colour % ChartStyle.colours.count)" + (look.isBroken ? " broken" : "")
     }
 
     private static func length(_ value: Double) -> String { String(format: "%.1f", value) }

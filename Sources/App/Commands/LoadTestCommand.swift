@@ -165,7 +165,7 @@ struct LoadTestCommand: AsyncParsableCommand {
         let tallies = report.outcomes.flatMap { $0.lanes.map(\.tally) }
         let isInterrupted = report.outcomes.contains { $0.end == .interrupted }
         if !isInterrupted, tallies.allSatisfy({ $0.answeredCount == 0 && $0.windowRequestCount == 0 }) {
-            throw .failed("not one request was answered with vectors")
+            throw .failed("no request was answered with vectors within the measured time")
         }
         if texts.check, tallies.contains(where: { $0.errorCount > 0 }) {
             throw .failed("--check: not every answer was whole and right")

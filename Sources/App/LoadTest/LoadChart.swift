@@ -27,31 +27,28 @@ package enum LoadChart {
         }
     }
 
+    /// A colour for each result; medians full, 99th percentiles broken.
     private static func chart(
         ofSweeps sweeps: [(LoadResult, [LoadResult.SweepPoint])]
     ) throws(ChartError) -> Chart {
-        func series(_ name: String, _ points: [LoadResult.SweepPoint], _ value: (LoadResult.SweepPoint) -> Double?)
-            -> Chart.Series
-        {
-            Chart.Series(
-                name: name,
-                points: points.compactMap { point in value(point).map { .init(x: Double(point.users), y: $0) } })
+        func lines(
+            _ suffix: String, isBroken: Bool = false, _ value: (LoadResult.SweepPoint) -> Double?
+        ) -> [Chart.Series] {
+            sweeps.enumerated().map { place, sweep in
+                Chart.Series(
+                    name: sweep.0.label + suffix,
+                    points: sweep.1.compactMap { point in value(point).map { .init(x: Double(point.users), y: $0) } },
+                    look: Chart.Look(colour: place, isBroken: isBroken))
+            }
         }
         return try Chart(
             title: "Embeddings by users at a time", notes: notes(sweeps.map(\.0)),
             xLabel: "users, each with one request under way", xScale: .log2,
             panels: [
+                Chart.Panel(title: "Throughput", yLabel: "texts/s", series: lines("") { $0.textsPerSecond }),
                 Chart.Panel(
-                    title: "Throughput", yLabel: "texts/s",
-                    series: sweeps.map { result, points in series(result.label, points) { $0.textsPerSecond } }),
-                Chart.Panel(
-                    title: "Latency", yLabel: "milliseconds", yScale: .log2,
-                    series: sweeps.flatMap { result, points in
-                        [
-                            series("\(result.label), median", points) { $0.p50 },
-                            series("\(result.label), 99th percentile", points) { $0.p99 },
-                        ]
-                    }),
+                    title: "Latency: median, and 99th percentile (broken)", yLabel: "milliseconds", yScale: .log2,
+                    series: lines(", median") { $0.p50 } + lines(", 99th percentile", isBroken: true) { $0.p99 }),
             ])
     }
 
@@ -86,6 +83,7 @@ package enum LoadChart {
 
     private static func notes(_ results: [LoadResult]) -> [String] {
         let models = Set(results.map(\.model)).sorted()
-        return ["\(results.map(\.label).joined(separator: ", ")); model \(models.joined(separator: ", "))."]
+        let loads = Set(results.map(\.load)).sorted()
+        return ["Model \(models.joined(separator: ", ")); \(loads.joined(separator: "; "))."]
     }
 }

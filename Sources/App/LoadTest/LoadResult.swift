@@ -31,6 +31,8 @@ package struct LoadResult: Sendable, Equatable {
 
     package let label: String
     package let model: String
+    /// Which kinds of requests it sent, in words.
+    package let load: String
     package let figures: Figures
 
     package static let maximumByteCount = 64 << 20
@@ -40,6 +42,8 @@ package struct LoadResult: Sendable, Equatable {
         guard let label = object["label"]?.string, let model = object["model"]?.string else { return nil }
         self.label = label
         self.model = model
+        let clients = object["clients"]?.array ?? object["sweep"]?.array?.first?.object?["clients"]?.array ?? []
+        load = clients.compactMap { $0.object.flatMap(Self.load) }.joined(separator: ", ")
         if let sweep = object["sweep"]?.array {
             let points = sweep.compactMap { $0.object.flatMap(Self.point) }
             guard points.count == sweep.count else { return nil }
@@ -73,6 +77,13 @@ package struct LoadResult: Sendable, Equatable {
             throw .failed("--compare '\(path)' is no result of ovenbird loadtest --json")
         }
         self = result
+    }
+
+    private static func load(_ client: JSONObject) -> String? {
+        guard let name = client["name"]?.string, let count = client["texts_per_request"]?.number?.integer else {
+            return nil
+        }
+        return (name == "all" ? "" : name + ": ") + "requests of \(count) \(count == 1 ? "text" : "texts")"
     }
 
     private static func point(_ object: JSONObject) -> SweepPoint? {

@@ -123,6 +123,20 @@ struct ChartTests {
         #expect(styles.count == 16 && Set(styles).count == 16)
     }
 
+    @Test func aLineLooksAsItIsTold() throws {
+        let points = [Chart.Point(x: 1, y: 1), Chart.Point(x: 2, y: 2)]
+        let text = ChartSVG.text(
+            of: try Self.chart([
+                .init(name: "a", points: points, look: .init(colour: 2)),
+                .init(name: "b", points: points, look: .init(colour: 10, isBroken: true)),
+                .init(name: "c", points: points),
+            ]))
+        let styles = text.matches(of: /<polyline class="line (.*?)"/).map { String($0.1) }
+        #expect(styles == ["c2", "c2 broken", "c2"])
+        // Its mark in the plot and that in the legend are of its colour, too.
+        #expect(Self.count("class=\"mark c2 broken\"", in: text) == 3)
+    }
+
     @Test func everyPanelHasItsOwnPlot() throws {
         let panels = (1...3).map { Chart.Panel(title: "panel \($0)", yLabel: "unit \($0)", series: [Self.line]) }
         let one = ChartSVG.text(of: try Chart(title: "t", xLabel: "x", xScale: .linear, panels: [panels[0]]))

@@ -80,11 +80,13 @@ struct LoadReportTests {
         #expect(
             chart.panels.map { $0.series.map(\.name) } == [
                 ["continuous", "static"],
-                ["continuous, median", "continuous, 99th percentile", "static, median", "static, 99th percentile"],
+                ["continuous, median", "static, median", "continuous, 99th percentile", "static, 99th percentile"],
             ])
         #expect(chart.panels[0].series[0].points == [.init(x: 1, y: 2), .init(x: 8, y: 16)])
         #expect(chart.panels[1].series[3].points.map(\.y) == [10, 10])
-        #expect(ChartPage.text(of: chart).contains("continuous, static; model m."))
+        #expect(chart.panels[1].series.map { $0.look?.colour } == [0, 1, 0, 1])
+        #expect(chart.panels[1].series.map { $0.look?.isBroken } == [false, false, true, true])
+        #expect(ChartPage.text(of: chart).contains("Model m; requests of 4 texts."))
     }
 
     @Test func otherRunsAreDrawnOverTheirSeconds() throws {
