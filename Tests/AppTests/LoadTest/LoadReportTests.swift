@@ -47,16 +47,16 @@ struct LoadReportTests {
     @Test func theObjectTellsEveryFigure() throws {
         let json = Self.one.json
         #expect(json["seed"]?.number?.literal == "18446744073709551615")
-        #expect(json["texts_per_second"] == 4 && json["tokens_per_second"] == 20)
+        #expect(json["texts_per_second"] == 4.0 && json["tokens_per_second"] == 20.0)
         #expect(json["requests"] == 3 && json["refused"] == 1 && json["errors"] == 1)
-        #expect(json["generator"]?.object?["cpu_ms_per_request"] == 10)
+        #expect(json["generator"]?.object?["cpu_ms_per_request"] == 10.0)
         let client = try #require(json["clients"]?.array?.first?.object)
-        #expect(client["loop"] == "open" && client["rate"] == 3)
-        #expect(client["latency_ms"]?.object?["p50"] == 20)
-        #expect(client["queue_eta"]?.object?["median_relative_error"] == 1)
+        #expect(client["loop"] == "open" && client["rate"] == 3.0)
+        #expect(client["latency_ms"]?.object?["p50"] == 20.0)
+        #expect(client["queue_eta"]?.object?["median_relative_error"] == 1.0)
         let refusal = try #require(client["refusals"]?.array?.first?.object)
         #expect(refusal["status"] == 429 && refusal["with_usable_retry_after"] == 1)
-        #expect(refusal["least_retry_after_ms"] == 2_000)
+        #expect(refusal["least_retry_after_ms"] == 2000.0)
         // It is JSON, whatever was not measured.
         _ = try JSONValue(parsing: JSONValue.object(json).serialized)
     }
