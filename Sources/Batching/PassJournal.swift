@@ -10,7 +10,6 @@ package final class PassJournal: Sendable {
         /// A ring: the pass that ended as the `n`th lies at `n % capacity`.
         var ended: [PassRecord] = []
         var endedCount: UInt64 = 0
-        var begunCount: UInt64 = 0
         var running: [PassRecord] = []
         var totals = BatchingTotals()
         var refusals: [FailureCause: Int] = [:]
@@ -72,12 +71,10 @@ package final class PassJournal: Sendable {
     }
 
     private func began(_ pass: Pass) {
-        var record = PassRecord(pass)
+        let record = PassRecord(pass)
         state.withLock { state in
-            state.begunCount += 1
-            record.number = state.begunCount
-            // A thread that begins another pass has ended its last one, even if nobody said so.
-            if !pass.isInterlude { state.running.removeAll { $0.thread == record.thread } }
+            // A thread that begins another pass has ended its last one, even if nobody said so: it was given up.
+            if !record.isInterlude { state.running.removeAll { $0.thread == record.thread } }
             state.running.append(record)
         }
     }
@@ -85,7 +82,7 @@ package final class PassJournal: Sendable {
     private func ended(_ pass: Pass, now: ContinuousClock.Instant) {
         let rectangleTokenCount = pass.rectangleTokenCount
         state.withLock { state in
-            let place = state.running.lastIndex { $0.thread == pass.thread && $0.startedAt == pass.startedAt }
+            let place = state.running.lastIndex { $0.number == pass.number }
             var record = place.map { state.running.remove(at: $0) } ?? PassRecord(pass)
             record.duration = pass.startedAt.duration(to: now)
             if state.ended.count < capacity {
@@ -105,7 +102,8 @@ package final class PassJournal: Sendable {
 extension PassRecord {
     fileprivate init(_ pass: Pass) {
         self.init(
-            number: 0, thread: pass.thread, lane: pass.lane, isShared: pass.gangLeader != nil,
+            number: pass.number, thread: pass.thread, lane: pass.lane, isShared: pass.gangLeader != nil,
+            isInterlude: pass.isInterlude,
             startedAt: pass.startedAt, sequenceCount: pass.sequenceCount, tokenCount: pass.tokenCount,
             width: pass.width, lengths: pass.entries.prefix(Self.lengthLimit).map { UInt16(clamping: $0.tokenCount) })
     }

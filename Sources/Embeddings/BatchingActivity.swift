@@ -44,6 +44,8 @@ package struct PassRecord: Sendable, Equatable {
     package var lane: Lane
     /// Whether other threads were let help.
     package var isShared: Bool
+    /// Whether it ran between two layers of another pass of its thread, which lasted longer for it.
+    package var isInterlude: Bool
     package var startedAt: ContinuousClock.Instant
     /// From its begin to its end; nil while it runs.
     package var duration: Duration?
@@ -59,13 +61,14 @@ package struct PassRecord: Sendable, Equatable {
     package static let lengthLimit = 256
 
     package init(
-        number: UInt64, thread: Int, lane: Lane, isShared: Bool, startedAt: ContinuousClock.Instant,
+        number: UInt64, thread: Int, lane: Lane, isShared: Bool, isInterlude: Bool, startedAt: ContinuousClock.Instant,
         duration: Duration? = nil, sequenceCount: Int, tokenCount: Int, width: Int, lengths: [UInt16]
     ) {
         self.number = number
         self.thread = thread
         self.lane = lane
         self.isShared = isShared
+        self.isInterlude = isInterlude
         self.startedAt = startedAt
         self.duration = duration
         self.sequenceCount = sequenceCount

@@ -27,7 +27,8 @@ struct PassJournalTests {
         #expect(
             activity.passes == [
                 PassRecord(
-                    number: 1, thread: 1, lane: .bulk, isShared: false, startedAt: start, duration: .milliseconds(5),
+                    number: 1, thread: 1, lane: .bulk, isShared: false, isInterlude: false, startedAt: start,
+                    duration: .milliseconds(5),
                     sequenceCount: 3, tokenCount: 35, width: 12, lengths: [12, 12, 11])
             ])
         #expect(activity.totals.passCount == 1 && activity.totals.textCount == 3)
@@ -101,6 +102,29 @@ struct PassJournalTests {
         }
         let activity = journal.excerpt(after: 0, now: bench.now)
         #expect(activity.runningPasses.map(\.number) == [2, 5] && activity.passes.isEmpty)
+    }
+
+    @Test func anInterludeLeavesThePassThatItInterruptsUnderWay() throws {
+        var bench = SchedulerBench { $0.maximumGangMembers = 1 }
+        let journal = PassJournal()
+        bench.submit(Array(repeating: 50, count: 4), lane: .bulk)
+        let outer = try bench.neededPass()
+        journal.record(.passBegan(outer), now: bench.now)
+        bench.advance(.milliseconds(10))
+        bench.submit([8])
+        let interlude = try bench.neededInterlude()
+        journal.record(.passBegan(interlude), now: bench.now)
+        let meanwhile = journal.excerpt(after: 0, now: bench.now)
+        #expect(meanwhile.runningPasses.map(\.isInterlude) == [false, true])
+        bench.advance(.milliseconds(2))
+        for event in bench.end(interlude).events { journal.record(event, now: bench.now) }
+        bench.advance(.milliseconds(10))
+        for event in bench.end(outer).events { journal.record(event, now: bench.now) }
+        let activity = journal.excerpt(after: 0, now: bench.now)
+        #expect(activity.runningPasses.isEmpty)
+        #expect(activity.passes.map(\.number) == [interlude.number, outer.number])
+        // As they are seen from outside, one within the other.
+        #expect(activity.passes.map(\.duration) == [.milliseconds(2), .milliseconds(22)])
     }
 
     @Test func refusalsAndDropsAreCountedByCause() {

@@ -64,7 +64,8 @@ enum LiveEvent {
             let duration = pass.duration.map { "\(milliseconds($0))" } ?? "null"
             bytes.append(
                 contentsOf: #"{"pass":\#(pass.number),"thread":\#(pass.thread),"lane":"\#(pass.lane.word)","#.utf8)
-            bytes.append(contentsOf: #""shared":\#(pass.isShared),"start_ms":\#(start),"ms":\#(duration),"#.utf8)
+            bytes.append(contentsOf: #""shared":\#(pass.isShared),"interlude":\#(pass.isInterlude),"#.utf8)
+            bytes.append(contentsOf: #""start_ms":\#(start),"ms":\#(duration),"#.utf8)
             bytes.append(contentsOf: #""texts":\#(pass.sequenceCount),"tokens":\#(pass.tokenCount),"#.utf8)
             bytes.append(contentsOf: #""width":\#(pass.width),"lengths":["#.utf8)
             for (place, length) in pass.lengths.enumerated() {

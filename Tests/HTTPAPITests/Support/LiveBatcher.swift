@@ -20,7 +20,7 @@ final class LiveBatcher: Sendable {
         let number = looks.add(1, ordering: .relaxed).newValue
         let tokenCount = lengths.reduce(0) { $0 + Int($1) }
         var pass = PassRecord(
-            number: UInt64(number), thread: 1, lane: .bulk, isShared: false, startedAt: start,
+            number: UInt64(number), thread: 1, lane: .bulk, isShared: false, isInterlude: false, startedAt: start,
             duration: .microseconds(12_344), sequenceCount: lengths.count, tokenCount: tokenCount,
             width: Int(lengths.max() ?? 0), lengths: lengths)
         let ended = pass

@@ -101,7 +101,7 @@ class Tray {
     this.shown = pass.pass;
     const words = describe(pass, budget);
     const head = make("b", "", `Thread ${this.thread}: ${words.texts}, ${pass.lane}`);
-    const shared = pass.shared ? ", other threads helped" : "";
+    const shared = pass.interlude ? ", between two layers of another pass" : pass.shared ? ", other threads helped" : "";
     this.caption.replaceChildren(
       head, make("br"),
       `${whole.format(pass.tokens)} tokens${budget ? `, ${words.fill} of the budget` : ""}; longest ${pass.width}; `
@@ -155,10 +155,13 @@ function showLanes(lanes) {
 
 const causes = {
   overloaded: "queue full",
+  deadline_unreachable: "deadline out of reach",
+  deadline_exceeded: "deadline passed while waiting",
   request_too_large: "larger than the queue",
   input_too_long: "text beyond the model’s limit",
   invalid_token: "token id that the model has not",
   vector_not_finite: "no finite vector",
+  compute_failed: "compute thread lost",
   shutting_down: "server stops",
   cancelled: "given up by the caller",
   waiting: "texts dropped before a pass",

@@ -169,6 +169,11 @@ function drawPass(ink, pass, left, right, floor, height, colours) {
     ink.fillRect(left, floor - height, span, height);
     return;
   }
+  if (pass.interlude) {
+    // It lies on the pass that it interrupted.
+    ink.fillStyle = colours.track;
+    ink.fillRect(left - 1, floor - height - 1, span + 2, height + 1);
+  }
   ink.fillStyle = colours.padding;
   ink.fillRect(left, floor - height, span, height);
   ink.fillStyle = colours[pass.lane];
