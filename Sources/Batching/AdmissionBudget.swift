@@ -6,8 +6,8 @@ struct AdmissionBudget {
     private(set) var usedTokens = 0
     private var usedByClient: [ClientID: Int] = [:]
 
-    /// From this share of the limit on nobody gets more than an equal part, so that the last quarter is there for those
-    /// who hold little.
+    /// From this share of the limit on nobody who holds some already gets more than an equal part, so that the last
+    /// quarter is there for those who hold little.
     private static let openShare = 0.75
 
     init(limit: Int) {
@@ -17,13 +17,12 @@ struct AdmissionBudget {
     /// Clients with unfinished inputs.
     var clientCount: Int { usedByClient.count }
 
-    /// Tokens that must be given back before so many of a client's fit; nil where they fit now.
+    /// By how many tokens so many more of a client's are too many, in all or for its part; nil where they fit now.
     func shortfall(of client: ClientID, taking tokenCount: Int) -> Int? {
         let used = usedTokens + tokenCount
-        guard used > Int(Double(limit) * Self.openShare) else { return nil }
-        let own = usedByClient[client] ?? 0
-        let part = limit / (own > 0 ? clientCount : clientCount + 1)
-        let excess = max(used - limit, own + tokenCount - part)
+        guard used <= limit else { return used - limit }
+        guard let own = usedByClient[client], used > Int(Double(limit) * Self.openShare) else { return nil }
+        let excess = own + tokenCount - limit / clientCount
         return excess > 0 ? excess : nil
     }
 

@@ -122,6 +122,7 @@ package struct BatchingConfiguration: Sendable, Equatable {
         if maximumBatchSequences < 1 { return "--max-num-seqs must be at least 1" }
         if let maximumQueuedTokens, maximumQueuedTokens < 1 { return "--max-queued-tokens must be at least 1" }
         if !(0..<1).contains(bulkShare) { return "bulk work's share must be at least 0 and less than 1" }
+        if lostThreadTimeout <= .zero { return "a compute thread must be given some time to be heard of" }
         if interludeTokens < 1 { return "an interlude must hold at least one token" }
         if computeThreadCount < 1 { return "--threads must be at least 1" }
         if maximumGangMembers < 1 { return "a gang has at least one member" }

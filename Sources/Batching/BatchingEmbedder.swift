@@ -158,7 +158,12 @@ package final class BatchingEmbedder: Embedder {
     /// pass for `lostThreadTimeout` is given up, another takes its place, and its pass is run once more.
     package func supervise() async {
         let interval = min(.seconds(1), configuration.lostThreadTimeout / 4)
+        var lastLook = ContinuousClock.now
         while (try? await Task.sleep(for: interval, clock: .continuous)) != nil {
+            // A process that was stopped, and goes on, knows nothing of its threads yet.
+            let pause = lastLook.duration(to: .now)
+            lastLook = .now
+            guard pause < interval + configuration.lostThreadTimeout / 2 else { continue }
             tell { shared in
                 shared.scheduler.inspect(beats: shared.stations.map(\.lastBeat), now: .now)
             }
@@ -230,14 +235,18 @@ package final class BatchingEmbedder: Embedder {
         let vectors = encoder.encode(batch, gang: pass.gangLeader == nil ? nil : station.gang) {
             station.beat()
             guard pass.allowsInterludes, wantsInterlude.load(ordering: .relaxed) else { return }
-            runInterlude(thread: pass.thread, with: encoder)
+            runInterlude(thread: pass.thread, at: station, with: encoder)
         }
         end(pass, vectors)
     }
 
     /// Interactive work, between two layers of the thread's pass.
-    private func runInterlude(thread: Int, with encoder: any BatchEncoder) {
-        guard let (pass, action) = ask({ $0.scheduler.nextInterlude(thread: thread, now: .now) }) else { return }
+    private func runInterlude(thread: Int, at station: ComputeStation, with encoder: any BatchEncoder) {
+        let interlude = ask { shared -> (Pass, SchedulerAction)? in
+            guard shared.stations[thread] === station else { return nil }
+            return shared.scheduler.nextInterlude(thread: thread, now: .now)
+        }
+        guard let (pass, action) = interlude else { return }
         // An interlude wakes nobody.
         perform(action, callers: [], stations: [])
         end(pass, encoder.encodeInterlude(PaddedBatch(pass.entries.map(\.sequence), paddingID: paddingID)))

@@ -2,9 +2,11 @@ import Embeddings
 
 /// What waits in one lane: all of it by length, and each client's by length and age.
 ///
-/// Clients share the lane by start-time fair queueing (Goyal, Vin, Cheng 1996): each has a tag that grows by the tokens
-/// that it was given, and the one with the least tag has the next turn. Who comes back after a pause starts at the tag
-/// of the turn that is on, so that nobody saves up turns, and nobody gains by leaving for a moment.
+/// Clients share the lane by fair queueing: each has a tag that grows by the tokens that it was given, and the one with
+/// the least tag has the next turn. Virtual time says where those begin who come, or come back after a pause, so that
+/// nobody saves up turns, and nobody gains by leaving for a moment: it is the tag of the turn that is on (start-time fair
+/// queueing; Goyal, Vin, Cheng 1996), and goes on by each client's part of what is taken, as in weighted fair queueing,
+/// so that those who have had turns are not passed over by ever new ones.
 struct LaneQueue {
     private struct Places {
         let ofAll: LengthBuckets.Slot
@@ -20,8 +22,9 @@ struct LaneQueue {
     private var all: LengthBuckets
     private var clients: [ClientID: ClientQueue] = [:]
     private var places: [UInt64: Places] = [:]
-    /// The tag of the turn that is on.
     private var virtualTime = 0
+    /// Clients with texts here when the last turn began.
+    private var presentCount = 0
 
     /// - Parameter limit: the longest sequence, in tokens.
     init(limit: Int) {
@@ -30,6 +33,8 @@ struct LaneQueue {
     }
 
     var count: Int { all.count }
+    /// Clients that are remembered: those with texts here, and those whose last turns still count.
+    var clientCount: Int { clients.count }
     var tokenCount: Int { all.tokenCount }
     var isEmpty: Bool { all.isEmpty }
     /// Of all clients.
@@ -52,20 +57,28 @@ struct LaneQueue {
         guard let places = places.removeValue(forKey: order) else { preconditionFailure("not in this lane") }
         let entry = all.remove(places.ofAll)
         _ = clients[entry.client]?.entries.remove(places.ofClient)
+        if all.isEmpty {
+            // Whoever comes now finds nobody before it.
+            virtualTime = clients.values.reduce(virtualTime) { max($0, $1.tag) }
+            clients = [:]
+        }
         return entry
     }
 
     /// The oldest of all, whoever's turn it is.
     mutating func takeOldest() -> QueueEntry? {
-        all.oldest.map { take($0) }
+        forgetAbsentClients()
+        return all.oldest.map { take($0) }
     }
 
     /// The oldest text of the client whose turn it is.
     mutating func takeSeed() -> QueueEntry? {
         forgetAbsentClients()
+        presentCount = 0
         var next: (tag: Int, entry: QueueEntry)?
         for client in clients.values {
             guard let oldest = client.entries.oldest else { continue }
+            presentCount += 1
             if let next, (next.tag, next.entry.order) <= (client.tag, oldest.order) { continue }
             next = (client.tag, oldest)
         }
@@ -119,6 +132,7 @@ struct LaneQueue {
 
     private mutating func take(_ entry: QueueEntry) -> QueueEntry {
         clients[entry.client]?.tag += entry.tokenCount
+        virtualTime += entry.tokenCount / max(1, presentCount)
         return remove(entry.order)
     }
 }

@@ -13,6 +13,7 @@ struct OpenGangs {
 
     /// Threads that help now.
     var helperCount: Int { helpers.count }
+    var helperThreads: [Int] { helpers }
 
     /// - Parameter memberLimit: of a gang, the leader included.
     init(memberLimit: Int) {

@@ -6,6 +6,8 @@ struct RunningPasses {
         let pass: Pass
         /// What passes between its layers took of its time.
         var interrupted = Duration.zero
+        /// Tokens of those.
+        var interludeTokenCount = 0
     }
 
     private var passes: [UInt64: Running] = [:]
@@ -27,16 +29,26 @@ struct RunningPasses {
             number: lastNumber, entries: entries, startedAt: now, thread: thread, gangLeader: gangLeader,
             isInterlude: isInterlude, allowsInterludes: allowsInterludes, attempt: attempt)
         passes[lastNumber] = Running(pass: pass)
+        if isInterlude, let outer = outerPass(ofThread: thread) {
+            passes[outer.pass.number]?.interludeTokenCount += pass.tokenCount
+        }
         return pass
+    }
+
+    /// Tokens that ran between the layers of the thread's pass so far, and the pass's own; nil where it has none.
+    func interludeTokens(onThread thread: Int) -> (taken: Int, own: Int)? {
+        outerPass(ofThread: thread).map { ($0.interludeTokenCount, $0.pass.tokenCount) }
+    }
+
+    private func outerPass(ofThread thread: Int) -> Running? {
+        passes.values.first { $0.pass.thread == thread && !$0.pass.isInterlude }
     }
 
     /// The time that the pass itself took; nil where its thread was given up meanwhile.
     mutating func end(_ pass: Pass, now: ContinuousClock.Instant) -> Duration? {
         guard let running = passes.removeValue(forKey: pass.number) else { return nil }
         let elapsed = pass.startedAt.duration(to: now)
-        if pass.isInterlude,
-            let outer = passes.values.first(where: { $0.pass.thread == pass.thread && !$0.pass.isInterlude })
-        {
+        if pass.isInterlude, let outer = outerPass(ofThread: pass.thread) {
             passes[outer.pass.number]?.interrupted += elapsed
         }
         return max(.zero, elapsed - running.interrupted)

@@ -176,7 +176,8 @@ extension SchedulerState {
         if let shortfall = budget.shortfall(of: record.client, taking: tokenCount) {
             return .overloaded(retryAfter: retryTime(throughput.time(for: shortfall)))
         }
-        if let deadline = record.deadline {
+        // Where nothing else is to be done the forecast is not asked: what is refused teaches it nothing.
+        if let deadline = record.deadline, !waiting.isEmpty || !running.isEmpty {
             let left = now.duration(to: deadline)
             let wait = forecast(of: record.client, in: record.lane, adding: tokenCount).wait
             if wait > left { return .deadlineUnreachable(retryAfter: retryTime(wait - left)) }

@@ -10,7 +10,8 @@ extension SchedulerState {
     ) -> SchedulerAction {
         guard phase != .stopped else { return SchedulerAction() }
         var action = SchedulerAction()
-        for thread in running.threads.sorted()
+        // One that hangs while it helps hangs its leader, too; both are given up.
+        for thread in running.threads.union(gangs.helperThreads).sorted()
         where beats[thread].duration(to: now) > configuration.lostThreadTimeout {
             action.merge(giveUp(thread, now: now))
         }
@@ -24,7 +25,9 @@ extension SchedulerState {
         gangs.left(thread: thread)
         gangs.close(leader: thread)
         parkedComputeThreads.removeAll { $0 == thread }
-        var action = SchedulerAction(replacements: [thread], events: [.threadLost])
+        // Helpers may wait for a part that will not be done.
+        var action = SchedulerAction(
+            recalls: gangs.callBack(gangs.helperCount), replacements: [thread], events: [.threadLost])
         for pass in running.give(upThread: thread) {
             guard pass.attempt > 0 else {
                 retries.append(pass)
@@ -47,6 +50,8 @@ extension SchedulerState {
 
     /// Texts that wait for a pass, each once.
     package var waitingCount: Int { waiting.count }
+    /// Clients that the lanes know, with texts or not.
+    package var rememberedClientCount: Int { waiting.clientCount }
     /// Tokens of admitted and unfinished texts.
     package var admittedTokenCount: Int { budget.usedTokens }
     /// Measured, all threads together.

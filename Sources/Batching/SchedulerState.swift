@@ -108,7 +108,10 @@ package struct SchedulerState: ~Copyable {
 
     /// A thread between two layers of a bulk pass asks for interactive work; nil where there is none.
     package mutating func nextInterlude(thread: Int, now: ContinuousClock.Instant) -> (Pass, SchedulerAction)? {
-        guard phase != .stopped else { return nil }
+        guard phase != .stopped, let tokens = running.interludeTokens(onThread: thread),
+            // Of what its pass takes, bulk work keeps its share.
+            Double(tokens.taken) * waiting.creditOfToken < Double(tokens.own)
+        else { return nil }
         let entries = waiting.takeInterlude()
         guard !entries.isEmpty else { return nil }
         for entry in entries { window.move(entry.order, to: .running) }

@@ -24,10 +24,18 @@ struct TextWindow {
     private struct Key: Hashable {
         let ids: [Int32]
         let unpooledPrefix: Int
+        let idsHash: Int
 
         init(_ sequence: TokenSequence) {
             ids = sequence.ids
             unpooledPrefix = sequence.unpooledPrefix
+            idsHash = sequence.idsHash
+        }
+
+        // The ids were hashed where they were made, outside of the scheduler's lock.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(idsHash)
+            hasher.combine(unpooledPrefix)
         }
     }
 

@@ -17,6 +17,7 @@ struct WaitingLanes {
     var count: Int { interactive.count + bulk.count }
     var tokenCount: Int { interactive.tokenCount + bulk.tokenCount }
     var isEmpty: Bool { count == 0 }
+    var clientCount: Int { interactive.clientCount + bulk.clientCount }
 
     /// Over both lanes.
     var oldestArrival: ContinuousClock.Instant? {
@@ -47,7 +48,7 @@ struct WaitingLanes {
         // The other lane's turns meanwhile: all of it before bulk work, its share before interactive work.
         return switch lane {
         case .bulk: ahead + interactive.tokenCount
-        case .interactive: ahead + min(bulk.tokenCount, Int(Double(ahead) * creditOfToken))
+        case .interactive: ahead + Int(min(Double(bulk.tokenCount), Double(ahead) * creditOfToken))
         }
     }
 
@@ -79,30 +80,27 @@ struct WaitingLanes {
         return filling.entries
     }
 
-    /// What may run between two layers of a bulk pass: interactive texts, few, and bulk ones of like lengths to fill up,
-    /// as long as the pass stays short. Empty where no interactive text waits.
+    /// What may run between two layers of a bulk pass: one interactive text, with others and bulk ones of like lengths
+    /// where that keeps the pass short. Empty where no interactive text waits. It counts for bulk work's share.
     mutating func takeInterlude() -> [QueueEntry] {
         guard !interactive.isEmpty,
             var filling = seed(from: .interactive, budget: configuration.interludeTokens)
         else { return [] }
         filling.fill(from: &bulk, rectangleLimit: configuration.interludeTokens)
+        settle(filling.entries, mayBeOwed: true)
         return filling.entries
-    }
-
-    private func makeFilling(_ seed: QueueEntry) -> PassFilling {
-        PassFilling(seed: seed, configuration: configuration)
     }
 
     private mutating func seed(from lane: Lane, budget: Int) -> PassFilling? {
         guard let seed = self[lane].takeSeed() else { return nil }
-        var filling = makeFilling(seed)
+        var filling = PassFilling(seed: seed, configuration: configuration)
         filling.fill(from: &self[lane], of: seed.client, rectangleLimit: budget)
         filling.fill(from: &self[lane], rectangleLimit: budget)
         return filling
     }
 
     /// Bulk tokens that are owed for each interactive one.
-    private var creditOfToken: Double { configuration.bulkShare / (1 - configuration.bulkShare) }
+    var creditOfToken: Double { configuration.bulkShare / (1 - configuration.bulkShare) }
 
     /// Interactive work first; bulk work has its turn once it is owed as much as that turn takes.
     private var nextLane: Lane? {
@@ -123,8 +121,8 @@ struct WaitingLanes {
             case .bulk: bulkCredit -= Double(entry.tokenCount)
             }
         }
-        // What is owed does not pile up beyond one turn, nor what was given too much.
-        bulkCredit = min(max(0, bulkCredit), Double(configuration.maximumBatchTokens))
+        // What is owed does not pile up beyond two turns, nor what was given too much.
+        bulkCredit = min(max(0, bulkCredit), Double(2 * configuration.maximumBatchTokens))
     }
 
     private var oldestLane: Lane? {

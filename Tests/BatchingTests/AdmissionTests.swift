@@ -41,13 +41,13 @@ struct AdmissionTests {
         #expect(BatchingConfiguration().queueBudget(sequenceLimit: 16) == 262_144)
     }
 
-    @Test func finishedTextsMakeRoomBeforeTheirRequestIsAnswered() {
+    @Test func finishedTextsMakeRoomBeforeTheirRequestIsAnswered() throws {
         var bench = SchedulerBench {
             $0.maximumQueuedTokens = 100
             $0.maximumBatchSequences = 1
         }
         bench.submit([50, 50])
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         #expect(bench.submit([50]).1.error != nil)
         bench.end(pass)
         #expect(bench.submit([50]).1.error == nil)
@@ -63,7 +63,7 @@ struct AdmissionTests {
         #expect(bench.state.nextChunk(thread: 0) == .park)
     }
 
-    @Test func retryAfterFollowsTheMeasuredRate() {
+    @Test func retryAfterFollowsTheMeasuredRate() throws {
         var bench = SchedulerBench {
             $0.maximumQueuedTokens = 25_600
             $0.maximumBatchSequences = 1
@@ -71,7 +71,7 @@ struct AdmissionTests {
         // 100 tokens a second, for long enough that nothing else is remembered.
         for _ in 0..<200 {
             bench.submit([200])
-            guard let pass = bench.pass() else { return }
+            let pass = try bench.neededPass()
             bench.advance(.seconds(2))
             bench.end(pass)
         }

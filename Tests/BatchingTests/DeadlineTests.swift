@@ -35,6 +35,13 @@ struct DeadlineTests {
         #expect(past.error == .deadlineExceeded)
     }
 
+    @Test func anIdleServerTriesWhatItsForecastDoubts() {
+        // Before the first pass, 1,000 tokens a second are assumed.
+        var bench = SchedulerBench()
+        let texts = (0..<16).map { _ in bench.text(ofLength: 128) }
+        #expect(bench.submit(texts: texts, deadline: bench.now.advanced(by: .seconds(1))).1.answers.isEmpty)
+    }
+
     @Test func whatRanOutOfTimeLeavesTheQueue() {
         var bench = makeBench()
         let (id, _) = bench.submit(
@@ -92,7 +99,7 @@ struct DeadlineTests {
         var bench = SchedulerBench()
         bench.submit([20])
         bench.advance(.milliseconds(3))
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         bench.advance(.milliseconds(4))
         let timing = try #require(try bench.end(pass).answers.first?.result.get()).timing
         #expect(timing == EmbeddingTiming(tokenize: .zero, queue: .milliseconds(3), compute: .milliseconds(4)))

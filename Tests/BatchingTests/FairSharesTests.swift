@@ -83,4 +83,43 @@ struct FairSharesTests {
         // The other lane is not waited for.
         #expect(bench.submit([20]).1.answers.isEmpty)
     }
+
+    /// Fresh connections without end, each with one text: one that has had a turn has the next all the same.
+    @Test func nobodyIsPassedOverByEverNewClients() throws {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit([200, 200], client: flood)
+        for newcomer in 0..<3 { bench.submit([20], client: ClientID("\(newcomer)")) }
+        var turns = 0
+        var left = 2
+        while left > 0, turns < 200 {
+            bench.submit([20], client: ClientID("newcomer \(turns)"))
+            let pass = try bench.neededPass()
+            if pass.entries[0].client == flood { left -= 1 }
+            bench.end(pass)
+            turns += 1
+        }
+        // Of some four clients the one's 400 tokens are a quarter.
+        #expect(left == 0 && turns <= 60)
+    }
+
+    @Test func clientsThatCameOnceAreForgotten() throws {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit([20, 20], client: lone)
+        var most = 0
+        for client in 0..<2_000 {
+            bench.submit([20], client: ClientID("\(client)"))
+            bench.end(try bench.neededPass())
+            most = max(most, bench.state.rememberedClientCount)
+        }
+        #expect(most <= 20)
+        bench.end(try bench.neededPass())
+        bench.end(try bench.neededPass())
+        #expect(bench.state.rememberedClientCount == 0)
+    }
+
+    @Test func aNewcomerMayTakeWhatIsFree() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 1000 }
+        bench.submit([5], client: lone)
+        #expect(bench.submit(Array(repeating: 90, count: 10), client: flood).1.answers.isEmpty)
+    }
 }

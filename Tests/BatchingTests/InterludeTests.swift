@@ -77,4 +77,30 @@ struct InterludeTests {
         bench.advance(.milliseconds(60))
         #expect(bench.end(bulk).events.contains(.passEnded(bulk, elapsed: .milliseconds(100))))
     }
+
+    /// Interactive texts without end, as long as they may be, at every layer of every pass.
+    @Test func bulkWorkKeepsItsShareOfInterludes() throws {
+        var bench = makeBench()
+        var (bulk, interactive) = (0, 0)
+        func count(_ pass: Pass) {
+            for entry in pass.entries {
+                if entry.lane == .bulk { bulk += entry.tokenCount } else { interactive += entry.tokenCount }
+            }
+        }
+        bench.submit(Array(repeating: 200, count: 1_000), lane: .bulk)
+        for _ in 0..<300 {
+            bench.submit([250, 250])
+            let pass = try bench.neededPass()
+            count(pass)
+            for _ in 0..<30 {
+                bench.submit([250])
+                guard let (interlude, _) = bench.state.nextInterlude(thread: 0, now: bench.now) else { continue }
+                count(interlude)
+                bench.end(interlude)
+            }
+            bench.end(pass)
+        }
+        let share = Double(bulk) / Double(bulk + interactive)
+        #expect(share > 0.1)
+    }
 }

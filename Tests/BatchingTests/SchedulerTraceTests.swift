@@ -9,7 +9,7 @@ struct SchedulerTraceTests {
         let texts: [[Int32]]
         let lane: Lane
         let arrival: Int
-        /// Tokens of its client that waited in its lane when it came, its own included.
+        /// Tokens that were admitted and not done when it came, its own included.
         let backlog: Int
         var isOpen = true
     }

@@ -8,7 +8,7 @@ struct SharedTextTests {
         (try? answer?.result.get())?.results.compactMap { try? $0.get().vector } ?? []
     }
 
-    @Test func identicalTextsAreComputedOnce() {
+    @Test func identicalTextsAreComputedOnce() throws {
         var bench = SchedulerBench()
         let (text, other) = (bench.text(ofLength: 20), bench.text(ofLength: 20))
         let (first, _) = bench.submit(texts: [text, other, text])
@@ -16,7 +16,7 @@ struct SharedTextTests {
         #expect(action.computeWakes.isEmpty)
         #expect(bench.state.waitingCount == 2)
         #expect(bench.state.admittedTokenCount == 80)
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         #expect(pass.sequenceCount == 2)
         // One that runs is joined, too.
         let (third, _) = bench.submit(texts: [text])
@@ -33,14 +33,14 @@ struct SharedTextTests {
         #expect(bench.state.waitingCount == 1)
     }
 
-    @Test func whoLeavesTakesNothingFromTheOthers() {
+    @Test func whoLeavesTakesNothingFromTheOthers() throws {
         var bench = SchedulerBench()
         let text = bench.text(ofLength: 20)
         let (first, _) = bench.submit(texts: [text])
         let (second, _) = bench.submit(texts: [text])
         _ = bench.state.cancel(first)
         #expect(bench.state.waitingCount == 1)
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         #expect(bench.end(pass).answers.map(\.request) == [second])
         let (third, _) = bench.submit(texts: [text])
         let (fourth, _) = bench.submit(texts: [text])
@@ -50,23 +50,23 @@ struct SharedTextTests {
         #expect(bench.pass() == nil)
     }
 
-    @Test func aBulkTextThatSomebodyWaitsForMovesUp() {
+    @Test func aBulkTextThatSomebodyWaitsForMovesUp() throws {
         var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
         let text = bench.text(ofLength: 20)
         bench.submit([30, 30], lane: .bulk)
         let (bulk, _) = bench.submit(texts: [text], lane: .bulk)
         let (interactive, _) = bench.submit(texts: [text])
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         #expect(pass.entries.map(\.sequence.ids) == [text])
         #expect(Set(bench.end(pass).answers.map(\.request)) == [bulk, interactive])
     }
 
-    @Test func oneThatIsNotFiniteFailsAllWhoAskedForIt() {
+    @Test func oneThatIsNotFiniteFailsAllWhoAskedForIt() throws {
         var bench = SchedulerBench()
         let text = bench.text(ofLength: 20)
         bench.submit(texts: [text])
         bench.submit(texts: [bench.text(ofLength: 3), text])
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         let action = bench.state.passEnded(
             pass, vectors: pass.entries.map { $0.sequence.ids == text ? nil : SchedulerBench.vector(of: $0) },
             now: bench.now)
@@ -80,7 +80,7 @@ struct SharedTextTests {
         let (good, bad) = (bench.text(ofLength: 5), bench.text(ofLength: 6))
         let (id, action) = bench.submit(texts: [[-1, 2], good, bad], failurePolicy: .perInput)
         #expect(action.answers.isEmpty)
-        guard let pass = bench.pass() else { return }
+        let pass = try bench.neededPass()
         let ended = bench.state.passEnded(
             pass, vectors: pass.entries.map { $0.sequence.ids == bad ? nil : SchedulerBench.vector(of: $0) },
             now: bench.now)

@@ -73,6 +73,23 @@ struct SupervisionTests {
         #expect(bench.state.isSound == true)
     }
 
+    @Test func whoHelpsALostThreadIsCalledBackAndOneThatHangsIsLostToo() throws {
+        var bench = makeBench()
+        bench.submit([20])
+        let pass = try bench.neededPass(thread: 1)
+        #expect(pass.gangLeader == 1)
+        guard case .help(leader: 1, _) = bench.state.nextPass(thread: 0, now: bench.now) else {
+            Issue.record("nobody helps")
+            return
+        }
+        let began = bench.now
+        bench.advance(.seconds(11))
+        let action = bench.state.inspect(beats: [began, began], now: bench.now)
+        #expect(action.replacements == [0, 1])
+        let retry = try bench.neededPass(thread: 0)
+        #expect(retry.entries == pass.entries)
+    }
+
     @Test func aThreadThatWaitsIsNotMissed() {
         var bench = makeBench()
         let began = bench.now
