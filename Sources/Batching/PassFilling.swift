@@ -18,10 +18,12 @@ struct PassFilling {
 
     /// Takes the entries whose lengths are nearest to the seed's until none of them fits.
     ///
-    /// - Parameter client: whose entries are taken; nil: everybody's.
+    /// - Parameter client: whose entries are taken, and only those that leave the free padding to others; nil: everybody's.
     mutating func fill(from lane: inout LaneQueue, of client: ClientID? = nil, rectangleLimit: Int) {
+        let freePadding = client == nil ? configuration.freePaddingTokens : 0
         while entries.count < configuration.maximumBatchSequences,
-            let entry = lane.takeNearest(to: seedLength, of: client, where: { fits($0, rectangleLimit) })
+            let entry = lane.takeNearest(
+                to: seedLength, of: client, where: { fits($0, rectangleLimit, freePadding: freePadding) })
         {
             entries.append(entry)
             width = max(width, entry.tokenCount)
@@ -29,11 +31,11 @@ struct PassFilling {
         }
     }
 
-    private func fits(_ length: Int, _ rectangleLimit: Int) -> Bool {
+    private func fits(_ length: Int, _ rectangleLimit: Int, freePadding: Int) -> Bool {
         let rectangle = (entries.count + 1) * max(width, length)
         let padding = rectangle - tokenCount - length
         let allowance =
-            Double(configuration.freePaddingTokens) + configuration.paddingShare * Double(tokenCount + length)
+            Double(freePadding) + configuration.paddingShare * Double(tokenCount + length)
         return rectangle <= rectangleLimit && Double(padding) <= allowance
     }
 }

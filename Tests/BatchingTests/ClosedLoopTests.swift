@@ -107,15 +107,15 @@ struct ClosedLoopTests {
         return figures
     }
 
-    /// Measured: 3.42 to 3.47 texts a pass, rectangle 1.138 to 1.140, 7,330 tokens a second, the slowest answer after
-    /// 0.26 s.
+    /// Measured: 3.4 texts a pass, rectangle 1.14. Clients take turns by tokens, so that the next text of one whose last
+    /// had 256 waits longest: 0.62 to 0.84 s.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func sixteenClientsWithOneTextEach(seed: UInt64) {
         let figures = simulate(clients: 16, textsPerRequest: 1, texts: 4096, seed: seed)
         let slowest = figures.latencies.max() ?? .infinity
         #expect(figures.sequencesPerPass >= 3.2)
         #expect(figures.rectangleRatio <= 1.17)
-        #expect(slowest < 0.5)
+        #expect(slowest < 1)
     }
 
     /// A machine twice as fast, and clients that share it and so take 5 ms to come back. Measured: 3.30 texts a pass,

@@ -27,8 +27,8 @@ struct FairSharesTests {
 
     @Test func aPassIsFilledWithItsClientsTextsFirst() {
         var bench = SchedulerBench { $0.maximumBatchSequences = 4 }
-        bench.submit([20, 20, 20, 20, 20], client: flood)
-        bench.submit([20, 21, 22], client: lone)
+        bench.submit([10, 10, 10, 10, 10], client: flood)
+        bench.submit([10, 10, 10, 18], client: lone)
         let first = bench.pass()?.entries.map(\.client)
         let second = bench.pass()?.entries.map(\.client)
         #expect(first == Array(repeating: flood, count: 4))

@@ -20,7 +20,10 @@ struct PassJournalTests {
     }
 
     @Test func aPassIsTakenDownWithItsLengths() {
-        var bench = SchedulerBench { $0.computeThreadCount = 2 }
+        var bench = SchedulerBench {
+            $0.computeThreadCount = 2
+            $0.maximumGangMembers = 1
+        }
         let journal = PassJournal()
         let start = run([12, 11, 12], on: 1, lane: .bulk, bench: &bench, in: journal)
         let activity = journal.excerpt(after: 0, now: bench.now)
