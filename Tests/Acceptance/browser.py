@@ -1,6 +1,7 @@
 """Headless Chromium, driven over its DevTools protocol through a pair of pipes: nothing but Python's own library."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -20,8 +21,12 @@ class Browser:
 
     def __init__(self, program="chromium", width=1280, height=900):
         self.folder = tempfile.mkdtemp(prefix="ovenbird-browser-")
-        to_browser, self.commands = os.pipe()
-        self.messages, from_browser = os.pipe()
+        reading, self.commands = os.pipe()
+        self.messages, writing = os.pipe()
+        # Out of the way of the two numbers that Chromium wants.
+        to_browser, from_browser = (fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (reading, writing))
+        os.close(reading)
+        os.close(writing)
         self.log = open(os.path.join(self.folder, "log"), "wb")
         options = [
             "--headless=new",
@@ -40,7 +45,7 @@ class Browser:
         # Chromium reads commands from descriptor 3 and writes to 4.
         script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", program, *options, "about:blank"],
+            ["bash", "-c", script, "bash", program, *options, "about:blank"],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

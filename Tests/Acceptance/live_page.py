@@ -23,7 +23,7 @@ from png import reduced
 from server import Server, Verdict, add_server_arguments, read_texts
 
 KEY = "a-key-of-the-test"
-SIZE = (1280, 1240)  # of the screenshots
+SIZE = (1280, 1000)  # of the window
 LARGEST_SCREENSHOT = 200_000  # bytes
 READER_KINDS = ("network",)  # complaints of the browser itself about lost connections and refused keys
 
@@ -39,7 +39,7 @@ class Load:
 
     def __init__(self, server, texts, interactive, bulk):
         self.server, self.texts = server, texts
-        self.kinds = [("interactive", (1, 4), 0.03)] * interactive + [("bulk", (16, 48), 0.0)] * bulk
+        self.kinds = [("interactive", (1, 4), 0.1)] * interactive + [("bulk", (16, 48), 0.0)] * bulk
         self.stopped = threading.Event()
         self.answered = 0
         self.failures = []
@@ -250,13 +250,23 @@ def stands_still_if_asked(browser, verdict):
     browser.prefer(reduced_motion="no-preference")
 
 
-def take_screenshots(browser, folder, verdict):
-    sizes = {}
+def take_screenshots(browser):
+    """Of the whole page, each by its scheme."""
+    time.sleep(20)  # the lines of the last half minute want some length
+    browser.size(SIZE[0], browser.value("document.documentElement.scrollHeight"))
+    pictures = {}
     for scheme in ("light", "dark"):
         browser.prefer(color_scheme=scheme)
-        browser.value("scrollTo(0, 0)")
-        time.sleep(6)  # the lines of the last minute want some length
-        picture = reduced(browser.screenshot())
+        time.sleep(2)
+        pictures[scheme] = browser.screenshot()
+    browser.size(*SIZE)
+    return pictures
+
+
+def keep(pictures, folder, verdict):
+    sizes = {}
+    for scheme, picture in pictures.items():
+        picture = reduced(picture)
         path = os.path.join(folder, f"live-{scheme}.png")
         with open(path, "wb") as file:
             file.write(picture)
@@ -327,7 +337,7 @@ def main():
     parser.add_argument("--texts", metavar="FILE", help='NDJSON lines {"text"}; default: words drawn at random')
     parser.add_argument("--chromium", default="chromium", metavar="PROGRAM")
     parser.add_argument("--screenshots", metavar="DIR", help="where live-light.png and live-dark.png go")
-    parser.add_argument("--interactive", type=int, default=6, help="clients with one to four texts a request")
+    parser.add_argument("--interactive", type=int, default=4, help="clients with one to four texts a request")
     parser.add_argument("--bulk", type=int, default=2, help="clients with 16 to 48 texts a request")
     options = parser.parse_args()
 
@@ -349,14 +359,15 @@ def main():
             client.post("/v1/jobs?collection=notes", lines, "application/x-ndjson").expect(202)
             with Load(server, texts, options.interactive, options.bulk) as load:
                 shows_the_load(browser, verdict)
-                if options.screenshots:
-                    figures["screenshot_bytes"] = take_screenshots(browser, options.screenshots, verdict)
+                pictures = take_screenshots(browser) if options.screenshots else {}
                 keyboard_reaches_everything(browser, verdict)
                 table_equals_picture(browser, verdict)
                 fits_and_reads(browser, verdict)
                 stands_still_if_asked(browser, verdict)
                 verdict.expect(not load.failures, f"requests failed: {load.failures[:3]}")
                 figures["answered_requests"] = load.answered
+            if options.screenshots:
+                figures["screenshot_bytes"] = keep(pictures, options.screenshots, verdict)
             verdict.expect(not browser.complaints, f"the browser complains: {browser.complaints}")
             figures["found_again_seconds"] = round(is_lost_and_found(browser, server, verdict), 2)
             left = new_complaints(browser, 0, READER_KINDS)

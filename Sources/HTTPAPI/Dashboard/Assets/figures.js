@@ -101,7 +101,7 @@ class Tray {
     this.shown = pass.pass;
     const words = describe(pass, budget);
     const head = make("b", "", `Thread ${this.thread}: ${words.texts}, ${pass.lane}`);
-    const shared = pass.interlude ? ", between two layers of another pass" : pass.shared ? ", other threads helped" : "";
+    const shared = pass.shared ? ", other threads helped" : "";
     this.caption.replaceChildren(
       head, make("br"),
       `${whole.format(pass.tokens)} tokens${budget ? `, ${words.fill} of the budget` : ""}; longest ${pass.width}; `
