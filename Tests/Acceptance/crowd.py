@@ -28,7 +28,7 @@ async def connected(port, receive_buffer=None):
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
-        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(connection, (HOST, port)), 10)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(connection, (HOST, port)), 5)
         return connection
     except (OSError, asyncio.TimeoutError):
         connection.close()
@@ -63,9 +63,11 @@ async def drop_all(port, seconds, counts, chance):
         await pause
 
 
-async def crowd_out(port, counts):
+async def crowd_out(port, end, counts):
     """Takes all the places at once, says nothing, and leaves at once."""
-    connections = [await connected(port) for _ in range(SILENT)]
+    connections = []
+    while len(connections) < SILENT and asyncio.get_running_loop().time() < end:
+        connections += await asyncio.gather(*(connected(port) for _ in range(PER_WAVE)))
     await asyncio.sleep(SILENT_SECONDS)
     for connection in connections:
         if connection is not None:
@@ -73,7 +75,7 @@ async def crowd_out(port, counts):
             connection.close()
 
 
-async def hold(port, head, piece, end, counts, name, reads):
+async def hold(port, head, piece, end, reads):
     """Sends `head`, then one byte a second; or reads one a second. Comes again when the server has ended it."""
     loop = asyncio.get_running_loop()
     while loop.time() < end:
@@ -94,11 +96,8 @@ async def hold(port, head, piece, end, counts, name, reads):
                         await loop.sock_sendall(connection, piece)
                     if answered(connection):
                         break
-                else:
-                    return
-                counts[name] += 1
             except OSError:
-                counts[name] += 1  # the server ended it
+                pass  # the server ended it
 
 
 def answered(connection):
@@ -110,14 +109,14 @@ def answered(connection):
 
 
 async def attack(port, seconds, chance):
-    counts = {"opened": 0, "refused": 0, "silent": 0, "half_bodies_ended": 0, "slow_writers_ended": 0, "slow_readers_ended": 0}
+    counts = {"opened": 0, "refused": 0, "silent": 0}
     end = asyncio.get_running_loop().time() + seconds
     slow_heads = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
-    tasks = [drop_all(port, seconds, counts, chance), crowd_out(port, counts)]
-    tasks += [hold(port, HALF, b"", end, counts, "half_bodies_ended", False) for _ in range(HALF_BODIES)]
+    tasks = [drop_all(port, seconds, counts, chance), crowd_out(port, end, counts)]
+    tasks += [hold(port, HALF, b"", end, False) for _ in range(HALF_BODIES)]
     for number in range(SLOW_WRITERS):
-        tasks.append(hold(port, HALF if number % 2 else slow_heads, b"a", end, counts, "slow_writers_ended", False))
-    tasks += [hold(port, LONG, b"", end, counts, "slow_readers_ended", True) for _ in range(SLOW_READERS)]
+        tasks.append(hold(port, HALF if number % 2 else slow_heads, b"a", end, False))
+    tasks += [hold(port, LONG, b"", end, True) for _ in range(SLOW_READERS)]
     await asyncio.gather(*tasks)
     return counts
 

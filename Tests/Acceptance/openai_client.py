@@ -86,7 +86,22 @@ def check_embeddings(client, model, verdict):
 
     many = client.embeddings.create(model=model, input=[f"text number {n}" for n in range(2048)])
     verdict.expect([item.index for item in many.data] == list(range(2048)), "2,048 inputs are taken in one request")
-    raw = client.embeddings.with_raw_response.create(model=model, input="x")
+    mixed = client.embeddings.create(model=model, input=[TEXTS[0], "", TEXTS[1]], extra_body={"on_error": "per_item"})
+    verdict.expect(
+        mixed.data[0].embedding == default.data[0].embedding and mixed.data[2].embedding == default.data[1].embedding,
+        "item by item, an empty string among them, the others have their vectors",
+    )
+    verdict.expect(
+        mixed.data[1].embedding is None
+        and mixed.data[1].model_extra["error"]["param"] == "input[1]"
+        and mixed.model_extra["errors"] == [1],
+        f"item by item, the empty string has its error: {mixed.data[1]}",
+    )
+    raw = client.embeddings.with_raw_response.create(
+        model=model, input="x", extra_headers={"X-Request-Timeout-Ms": "60000"}
+    )
+    stages = [part.split(";dur=")[0] for part in raw.headers.get("server-timing", "").split(", ")]
+    verdict.expect(stages == ["queue", "tokenize", "compute"], f"an answer carries Server-Timing: {stages}")
     verdict.expect(raw.headers.get("x-request-id"), "an answer carries X-Request-Id")
     return len(full)
 
@@ -109,6 +124,8 @@ def check_errors(client, url, model, dimensions, verdict):
     raises(verdict, bad, 400, f"{request}: an empty string among others", create(input=["a", ""]))
     raises(verdict, bad, 400, f"{request}: too many dimensions", create(dimensions=dimensions + 1))
     raises(verdict, bad, 400, f"{request}: no dimensions", create(dimensions=0))
+    raises(verdict, bad, 400, f"{request}: on_error", create(extra_body={"on_error": "skip"}))
+    raises(verdict, bad, 400, f"{request}: timeout", create(extra_headers={"X-Request-Timeout-Ms": "0"}))
     raises(verdict, bad, 400, f"{request}: encoding", create(encoding_format="md5"))
     raises(verdict, bad, 400, f"{request}: too long", create(input="word " * 5000, extra_body={"truncate": "none"}))
     tokens = raises(verdict, bad, 400, f"{request}: token ids", create(input=[[101, 7592, 102]]))
