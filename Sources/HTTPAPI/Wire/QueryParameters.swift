@@ -7,7 +7,9 @@ struct QueryParameters {
             guard known.contains(name) else {
                 throw .invalidValue(
                     field: String(name.prefix(100)),
-                    reason: "unknown parameter; known are \(known.joined(separator: ", "))")
+                    reason: known.isEmpty
+                        ? "this path takes no parameters"
+                        : "unknown parameter; known are \(known.joined(separator: ", "))")
             }
             guard values.updateValue(value, forKey: name) == nil else {
                 throw .invalidValue(field: name, reason: "\(name) is given twice")
