@@ -91,7 +91,7 @@ extension SchedulerState {
 
     // MARK: Private
 
-    private func earlyRefusal(
+    private mutating func earlyRefusal(
         of request: EmbeddingRequest, byteCount: Int, now: ContinuousClock.Instant
     ) -> EmbeddingError? {
         guard phase == .open else { return .shuttingDown }
@@ -103,10 +103,11 @@ extension SchedulerState {
         {
             let probable = TokenizationQueue.probableTokenCount(of: request, sequenceLimit: sequenceLimit)
             let shortfall = budget.shortfall(of: request.client, taking: max(request.inputs.count, probable))
-            return .overloaded(retryAfter: retryTime(throughput.time(for: shortfall ?? 1)))
+            return overloaded(for: throughput.time(for: shortfall ?? 1), tokenCount: probable, now: now)
         }
         if let wait = excessiveWait(of: request.client, in: request.lane) {
-            return .overloaded(retryAfter: retryTime(wait))
+            let probable = TokenizationQueue.probableTokenCount(of: request, sequenceLimit: sequenceLimit)
+            return overloaded(for: wait, tokenCount: probable, now: now)
         }
         // Alone, a request is taken whatever its size, so that "later" is not "never".
         if !tokenization.isEmpty, tokenization.byteCount + byteCount > configuration.maximumTokenizingBytes {
@@ -120,6 +121,16 @@ extension SchedulerState {
         guard let limit = configuration.maximumQueueWait, !waiting.isEmpty else { return nil }
         let wait = forecast(of: client, in: lane, adding: 0).wait
         return wait > limit ? wait - limit : nil
+    }
+
+    /// Those who are refused together are told to come back one after the other, as there will be room, or they would
+    /// come together again and use up their tries.
+    private mutating func overloaded(
+        for wait: Duration, tokenCount: Int, now: ContinuousClock.Instant
+    ) -> EmbeddingError {
+        let turn = max(now.advanced(by: retryTime(wait)), nextReturn ?? now)
+        nextReturn = min(turn.advanced(by: throughput.time(for: tokenCount)), now.advanced(by: .seconds(120)))
+        return .overloaded(retryAfter: now.duration(to: turn))
     }
 
     /// No longer than clients heed, and no shorter than a pass.
@@ -169,12 +180,12 @@ extension SchedulerState {
         return action
     }
 
-    private func refusal(
+    private mutating func refusal(
         of record: RequestRecord, tokenCount: Int, now: ContinuousClock.Instant
     ) -> EmbeddingError? {
         if tokenCount > budget.limit { return .requestTooLarge(tokenCount: tokenCount, limit: budget.limit) }
         if let shortfall = budget.shortfall(of: record.client, taking: tokenCount) {
-            return .overloaded(retryAfter: retryTime(throughput.time(for: shortfall)))
+            return overloaded(for: throughput.time(for: shortfall), tokenCount: tokenCount, now: now)
         }
         // Where nothing else is to be done the forecast is not asked: what is refused teaches it nothing.
         if let deadline = record.deadline, !waiting.isEmpty || !running.isEmpty {

@@ -40,6 +40,8 @@ package struct SchedulerState: ~Copyable {
     /// What lost threads were in the middle of, to be run once more.
     var retries: [Pass] = []
     var lostThreads: Set<Int> = []
+    /// When the next one that is refused may come back.
+    var nextReturn: ContinuousClock.Instant?
     var parkedComputeThreads: [Int] = []
     var parkedTokenizers: [Int] = []
     var gangs: OpenGangs

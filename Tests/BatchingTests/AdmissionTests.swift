@@ -104,4 +104,19 @@ struct AdmissionTests {
         #expect(begin(40, 4, &bench) == nil)
         #expect(begin(1, 5, &bench) == .overloaded(retryAfter: .seconds(1)))
     }
+
+    /// 16 requests of as many tokens as there will be room for in a second, refused in the same moment.
+    @Test func whoAreRefusedTogetherComeBackOneAfterTheOther() {
+        var bench = SchedulerBench { $0.maximumQueuedTokens = 1000 }
+        bench.submit(Array(repeating: 200, count: 5))
+        let waits = (0..<16).compactMap { _ in bench.submit([200, 200, 200, 200, 200]).1.retryAfter }
+        #expect(waits.count == 16)
+        for (earlier, later) in zip(waits, waits.dropFirst()) {
+            // 1,000 tokens a second are assumed before anything is measured.
+            #expect(((later - earlier) / .seconds(1) * 100).rounded() == 100)
+        }
+        // Who is refused when all of them might have come back waits no longer for them.
+        bench.advance(.seconds(60))
+        #expect(bench.submit([200]).1.retryAfter.map { $0 < .seconds(1) } == true)
+    }
 }
