@@ -93,6 +93,6 @@ struct LivePageTests {
 
     @Test func unknownParametersAreNamed() async throws {
         let answer = try await shown.send(.get, "/v1/live?every=1")
-        #expect(answer.status == 400 && answer.code == "invalid_value")
+        #expect(answer.status == 400 && answer.code == "invalid_value" && answer.field == "every")
     }
 }
