@@ -36,11 +36,11 @@ struct MemoryWatch: Service, CustomStringConvertible {
     }
 
     private func look() async {
-        guard let idle = ResidentMemory.currentByteCount() else { return }
+        var gauge = ResidentMemory.Gauge()
+        guard let idle = await Self.firstByteCount(of: &gauge) else { return }
         var state = MemoryWatchState(limit: limit, idle: idle)
-        // Cancelled: the process is ending.
-        while (try? await Task.sleep(for: Self.interval)) != nil {
-            guard let resident = ResidentMemory.currentByteCount() else { return }
+        while await Self.rest() {
+            guard let resident = gauge.currentByteCount() else { continue }
             residentBytes.set(Double(resident))
             let action = state.observe(resident: resident, isIdle: isIdle(), now: .now)
             if action.trims { Allocator.trim() }
@@ -55,6 +55,25 @@ struct MemoryWatch: Service, CustomStringConvertible {
                 }
             }
         }
+    }
+
+    /// What is resident before there is work. Where it is not told the watch goes on asking: its end would be the end of
+    /// the process, whose services end together.
+    ///
+    /// - Returns: nil where the process is ending.
+    private static func firstByteCount(of gauge: inout ResidentMemory.Gauge) async -> Int? {
+        repeat {
+            if let byteCount = gauge.currentByteCount() { return byteCount }
+        } while await rest()
+        return nil
+    }
+
+    /// False where the task is cancelled: the process is ending.
+    private static func rest() async -> Bool {
+        do {
+            try await Task.sleep(for: interval)
+            return true
+        } catch { return false }
     }
 }
 

@@ -37,4 +37,33 @@ package enum ResidentMemory {
         file.writeOrLose("5")  // proc(5): resets the peak and nothing else
         try? file.close()  // nothing was buffered
     }
+
+    /// Looks again and again, through one descriptor that it keeps: a server whose clients hold all the others still sees
+    /// what it takes.
+    package struct Gauge {
+        private let path: String
+        private var file: FileHandle?
+
+        package init(path: String = "/proc/self/statm") {
+            self.path = path
+            file = FileHandle(forReadingAtPath: path)
+        }
+
+        /// What is resident now; nil where it is not told, which the next look may find otherwise.
+        package mutating func currentByteCount() -> Int? {
+            file = file ?? FileHandle(forReadingAtPath: path)
+            guard let file else { return nil }
+            do {
+                // The kernel writes the file anew for whoever reads it from its start.
+                try file.seek(toOffset: 0)
+                let bytes = try file.read(upToCount: Self.maximumByteCount) ?? Data()
+                return ResidentMemory.currentByteCount(
+                    statistics: String(decoding: bytes, as: UTF8.self), pageByteCount: Int(sysconf(Int32(_SC_PAGESIZE)))
+                )
+            } catch { return nil }
+        }
+
+        /// Seven numbers.
+        private static let maximumByteCount = 256
+    }
 }

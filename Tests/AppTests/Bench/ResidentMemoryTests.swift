@@ -1,4 +1,5 @@
 import App
+import Foundation
 import Testing
 
 struct ResidentMemoryTests {
@@ -12,4 +13,28 @@ struct ResidentMemoryTests {
     func whatIsNotToldIsNotGuessed(status: String?) {
         #expect(ResidentMemory.peakByteCount(status: status) == nil)
     }
+
+    /// One that is opened for each look fails where all descriptors are taken.
+    @Test func aGaugeKeepsWhatItOpened() throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "statm-\(UUID().uuidString)")
+        var gauge = ResidentMemory.Gauge(path: file.path)
+        let early = gauge.currentByteCount()
+        #expect(early == nil)
+        try Data("9000 250 30 1 0 500 0\n".utf8).write(to: file)
+        let late = gauge.currentByteCount()
+        let first = try #require(late, "it is opened once it can be")
+        try FileManager.default.removeItem(at: file)
+        let second = gauge.currentByteCount()
+        #expect(first > 0 && second == first)
+    }
+
+    #if os(Linux)
+        @Test func aGaugeIsReadAgainAndAgain() {
+            var gauge = ResidentMemory.Gauge()
+            for _ in 0..<3 {
+                let byteCount = gauge.currentByteCount()
+                #expect(byteCount.map { $0 > 1 << 20 } == true)
+            }
+        }
+    #endif
 }
