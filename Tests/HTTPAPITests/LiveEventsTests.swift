@@ -78,9 +78,13 @@ struct LiveEventsTests {
                 let first = try await next()["data"]?.array ?? []
                 #expect(first.map { $0.object?["state"] } == ["running", "completed"])
                 #expect(first.first?.object?["id"] == .string(id.description))
+                // Who missed it hears it again.
+                #expect(try await next()["data"]?.array == first)
                 await jobs.change(id) { $0.counts.succeeded = 7 }
-                let second = try await next()["data"]?.array ?? []
-                #expect(second.first?.object?["counts"]?.object?["succeeded"] == 7)
+                // Told at once or, at the latest, where it would be repeated.
+                var changed = first
+                while changed == first { changed = try await next()["data"]?.array ?? [] }
+                #expect(changed.first?.object?["counts"]?.object?["succeeded"] == 7)
             }
         }
     }
@@ -149,18 +153,33 @@ struct LiveEventsTests {
                 try await connection.write(.get("/v1/live"))
                 while batcher.lookCount < 3 { _ = try await connection.read(through: "\n\n") }
             }
-            var seen = -1
-            var quietRounds = 0
-            while quietRounds < 50 {
-                quietRounds = batcher.lookCount == seen ? quietRounds + 1 : 0
-                seen = batcher.lookCount
-                _ = try await server.send(.get("/livez"))
-            }
+            try await Self.awaitQuiet(batcher, on: server)
             // And again for the next one.
-            let before = seen
+            let before = batcher.lookCount
             try await server.withConnection { connection in
                 try await connection.write(.get("/v1/live"))
                 while batcher.lookCount < before + 3 { _ = try await connection.read(through: "\n\n") }
+            }
+        }
+    }
+
+    /// A page that is loaded again: the jobs' next look is far away when the first watcher leaves.
+    @Test func whoComesAgainSoonHearsOfActivity() async throws {
+        let batcher = LiveBatcher()
+        try await withServer(
+            batcher: batcher,
+            configure: {
+                $0.liveInterval = .milliseconds(1)
+                $0.eventInterval = .seconds(3_600)
+            }
+        ) { server in
+            for _ in 0..<3 {
+                try await server.withConnection { connection in
+                    try await connection.write(.get("/v1/live"))
+                    let first = try await Self.nextPass(&connection)
+                    #expect(try await Self.nextPass(&connection) > first)
+                }
+                try await Self.awaitQuiet(batcher, on: server)
             }
         }
     }
@@ -218,6 +237,17 @@ struct LiveEventsTests {
                 #expect(try await connection.read(through: "0\r\n\r\n").hasSuffix("0\r\n\r\n"))
                 #expect(await connection.isClosedByServer())
             }
+        }
+    }
+
+    /// Returns once nobody looks at the batcher any more.
+    private static func awaitQuiet(_ batcher: LiveBatcher, on server: RunningServer) async throws {
+        var seen = -1
+        var quietRounds = 0
+        while quietRounds < 200 {
+            quietRounds = batcher.lookCount == seen ? quietRounds + 1 : 0
+            seen = batcher.lookCount
+            _ = try await server.send(.get("/livez"))
         }
     }
 

@@ -13,6 +13,8 @@ final class LiveFeed: Sendable {
     private static let bufferedEventCount = 4
     /// Jobs of each kind that are told, those that go on and the newest of all.
     private static let jobLimit = 8
+    /// Looks after which jobs are told though nothing has changed: who read slowly may have missed them.
+    private static let jobRepetition = 5
 
     private struct State {
         var watchers: [Int: AsyncStream<ByteBuffer>.Continuation] = [:]
@@ -75,9 +77,12 @@ final class LiveFeed: Sendable {
     func run() async {
         await cancelWhenGracefulShutdown { [arrivals] in
             for await _ in arrivals.stream {
+                // The activity's sampling is the round, and ends it: two that each end when they see nobody would part
+                // where one watcher leaves and the next comes at once, and whichever has ended would stay so.
                 await withTaskGroup(of: Void.self) { group in
-                    group.addTask { await self.sampleActivity() }
                     group.addTask { await self.sampleJobs() }
+                    await self.sampleActivity()
+                    group.cancelAll()
                 }
             }
         }
@@ -108,17 +113,23 @@ final class LiveFeed: Sendable {
         }
     }
 
+    /// Until it is cancelled.
     private func sampleJobs() async {
         guard let jobs else { return }
-        while isWatched {
+        var quietLookCount = 0
+        repeat {
             let event = LiveEvent.jobs(await list(of: jobs))
+            // Cut short, a list tells only that.
+            guard !Task.isCancelled else { return }
             let isNews = state.withLock { state in
+                // Kept for nobody it would be old for whoever comes.
+                guard !state.watchers.isEmpty else { return false }
                 defer { state.jobs = event }
                 return state.jobs != event
             }
-            if isNews { tell(event) }
-            guard await rest(configuration.eventInterval) else { return }
-        }
+            quietLookCount = isNews ? 0 : quietLookCount + 1
+            if isNews || quietLookCount.isMultiple(of: Self.jobRepetition) { tell(event) }
+        } while await rest(configuration.eventInterval)
     }
 
     /// Those under way, and the newest that have ended.
