@@ -6,15 +6,15 @@ final class BodyBudget: Sendable {
     private let held = Mutex(0)
     private let isMemoryShort: @Sendable () -> Bool
 
-    /// - Parameter isMemoryShort: whether no further request may begin to hold bytes.
+    /// - Parameter isMemoryShort: whether no further request may begin to hold bytes while others do.
     init(limit: Int, isMemoryShort: @escaping @Sendable () -> Bool = { false }) {
         self.limit = limit
         self.isMemoryShort = isMemoryShort
     }
 
-    /// - Throws: while memory is short.
+    /// - Throws: while memory is short and others hold bytes, whose end makes room. Where nobody does, refusing makes none.
     fileprivate func admitAnother() throws(RequestError) {
-        if isMemoryShort() { throw .memoryShort }
+        if isMemoryShort(), held.withLock({ $0 > 0 }) { throw .memoryShort }
     }
 
     /// False, and nothing changed, where it would go beyond the limit.
@@ -34,8 +34,14 @@ final class BodyBudget: Sendable {
 /// One request's part of the budget. It grows with what has arrived, not with what was announced: a client that
 /// announces much and sends nothing takes nothing from others.
 final class BodyPermit: Sendable {
+    private struct State {
+        var heldBytes = 0
+        /// Once it has held bytes. Between two documents a long body may hold none, and is under way all the same.
+        var hasBegun = false
+    }
+
     private let budget: BodyBudget
-    private let held = Mutex(0)
+    private let state = Mutex(State())
 
     init(_ budget: BodyBudget) {
         self.budget = budget
@@ -48,10 +54,11 @@ final class BodyPermit: Sendable {
     /// From now on the request holds `bytes`, however many it held before.
     func hold(_ bytes: Int) throws(RequestError) {
         // What has begun to arrive goes on: its end is what makes room.
-        if bytes > 0, held.withLock({ $0 == 0 }) { try budget.admitAnother() }
-        let fits = held.withLock { held in
-            guard budget.change(by: bytes - held) else { return false }
-            held = bytes
+        if bytes > 0, state.withLock({ !$0.hasBegun }) { try budget.admitAnother() }
+        let fits = state.withLock { state in
+            guard budget.change(by: bytes - state.heldBytes) else { return false }
+            state.heldBytes = bytes
+            if bytes > 0 { state.hasBegun = true }
             return true
         }
         guard fits else { throw .tooManyBodyBytes(limit: budget.limit) }
@@ -64,9 +71,9 @@ final class BodyPermit: Sendable {
     }
 
     func giveBack() {
-        held.withLock { held in
-            _ = budget.change(by: -held)  // less always fits
-            held = 0
+        state.withLock { state in
+            _ = budget.change(by: -state.heldBytes)  // less always fits
+            state.heldBytes = 0
         }
     }
 }

@@ -1,7 +1,10 @@
 import Embeddings
 import HTTPAPI
 import HTTPTypes
+import HummingbirdCore
 import JSON
+import NIOCore
+import Synchronization
 import Testing
 
 struct BodyLimitTests {
@@ -71,5 +74,49 @@ struct BodyLimitTests {
             .post, path, pieces: [Array(long[..<1_500]), Array(long[1_500...])], type: "application/x-ndjson")
         #expect(cut.status == 503)
         #expect(cut.count("resume_at") == 0)
+    }
+
+    @Test func shortMemoryRefusesBodiesOnlyBesideOthers() async throws {
+        let api = API(isMemoryShort: { true })
+        let body = #"{"input":"a"}"#
+        for _ in 0..<2 { #expect(try await api.embeddings(body).status == 200, "alone it is taken") }
+        api.embedder.hang()
+        let first = Task { try await api.embeddings(body) }
+        while api.embedder.requests.count < 3 { await Task.yield() }
+        let lengths: [String?] = [nil, "\(body.utf8.count)"]
+        for length in lengths {
+            var headers = HTTPFields()
+            if let length { headers[.contentLength] = length }
+            let refused = try await api.send(.post, "/v1/embeddings", body, headers: headers)
+            #expect(refused.status == 503 && refused.code == "memory_short")
+            #expect(refused.headers[.retryAfter] != nil)
+        }
+        #expect(try await api.send(.get, "/livez").status == 200)
+        first.cancel()
+        _ = try await first.value
+        api.embedder.failNext(.shuttingDown)
+        #expect(try await api.embeddings(body).code == "shutting_down")
+    }
+
+    /// Ample while the two of them begin, short from then on.
+    @Test func linesUnderWayAreNotCutWhereMemoryRunsShort() async throws {
+        let looks = Atomic(0)
+        let api = try await API(
+            configure: { $0.documentsPerChunk = 1 },
+            isMemoryShort: { looks.add(1, ordering: .relaxed).newValue > 2 }
+        ).prepared()
+        let path = "/v1/collections/demo/documents"
+        let id = try await #require(api.jobs).add(state: .completed, count: 1, ended: 0..<1)
+        let head = HTTPRequest(
+            method: .get, scheme: "http", authority: "localhost:8080", path: "/v1/jobs/\(id)/results")
+        // A page of results is held for as long as somebody may read it.
+        let results = await api.service.respond(to: Request(head: head, body: RequestBody(buffer: ByteBuffer())))
+        #expect(results.status == .ok)
+        // After the second piece, and before the third, nothing is held.
+        let pieces = [#"{"id":1,"te"#, #"xt":"a"}"# + "\n", #"{"id":2,"te"#, #"xt":"b"}"# + "\n"].map { Array($0.utf8) }
+        let answer = try await api.send(.post, path, pieces: pieces, type: "application/x-ndjson")
+        #expect(answer.status == 200 && answer.count("inserted") == 2, "\(answer.text)")
+        #expect(try await api.lines(#"{"id":3,"text":"c"}"#).code == "memory_short")
+        withExtendedLifetime(results) {}
     }
 }

@@ -22,7 +22,8 @@ struct API {
         jobs: FakeJobStore? = FakeJobStore(), tokensPerSecond: Double? = 1_000,
         batcher: LiveBatcher? = nil,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger = API.silent,
-        configure: (inout HTTPConfiguration) -> Void = { _ in }
+        configure: (inout HTTPConfiguration) -> Void = { _ in },
+        isMemoryShort: @escaping @Sendable () -> Bool = { false }
     ) {
         var configuration = HTTPConfiguration()
         configuration.readinessLifetime = .zero
@@ -34,7 +35,7 @@ struct API {
         service = HTTPService(
             configuration: configuration, embedder: embedder, store: store, jobs: jobs,
             onJobCommitted: { bell.ring() }, countTokens: HashEmbedder.count, tokensPerSecond: { tokensPerSecond },
-            activity: batcher?.look, info: { ["version": "test"] },
+            activity: batcher?.look, isMemoryShort: isMemoryShort, info: { ["version": "test"] },
             metricsText: { "ovenbird_up 1\n" }, metrics: metrics, logger: logger)
     }
 
