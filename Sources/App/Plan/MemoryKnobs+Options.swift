@@ -43,12 +43,8 @@ struct MemorySettings {
     }
 
     private func queuedTexts(_ server: MemoryKnobs.Server, queuedTokens: Int) -> Int {
-        self.server?.serving.maxQueuedTexts ?? max(server.inputs, queuedTokens / Self.tokensOfText)
+        self.server?.serving.maxQueuedTexts ?? max(server.inputs, queuedTokens / MemoryKnobs.tokensOfText)
     }
-
-    /// What a text is assumed to have where nobody says how many texts may wait: paragraphs have some 45 tokens, and
-    /// pieces of documents 128 and more.
-    private static let tokensOfText = 64
 
     /// Which settings somebody chose.
     var given: Set<MemorySetting> {

@@ -39,6 +39,29 @@ struct MemoryFitTests {
         #expect(fit.knobs.queuedTexts >= server.inputs, "a request that is allowed can be taken")
     }
 
+    /// 2,048 inputs of 64 tokens, while as many of another client's are under way: only bodies are smaller, and below
+    /// 256 MiB the crowd.
+    @Test(arguments: [224, 240, 256, 300]) func requestsAsLargeAsOpenAIsStayPossible(mebibytes: Int) throws {
+        let fit = try MemoryFit(.sample, given: [], allowance: allowance(mebibytes))
+        let server = try #require(fit.knobs.server)
+        #expect(server.inputs == 2_048 && server.bodyBytes >= 1 << 20)
+        #expect(fit.knobs.queuedTexts >= 2 * server.inputs && fit.knobs.queuedTokens >= 64 * server.inputs)
+    }
+
+    @Test func bodiesAreLoweredBeforeQueues() throws {
+        let fit = try MemoryFit(.sample, given: [], allowance: allowance(256))
+        #expect(fit.lowered == [.bufferedBodyBytes, .bodyBytes])
+        #expect(fit.knobs.queuedTexts == 8_192 && fit.knobs.queuedTokens == 524_288)
+    }
+
+    @Test func oneGreatRequestNeedsNoRoomForTwo() {
+        var knobs = MemoryKnobs.sample
+        knobs.server?.inputs = 16_384
+        #expect(knobs.floor(of: .queuedTexts) == 16_384 && knobs.floor(of: .queuedTokens) == 262_144)
+        knobs.server?.inputs = 100
+        #expect(knobs.floor(of: .queuedTexts) == 200 && knobs.floor(of: .queuedTokens) == 16_384)
+    }
+
     @Test func whatWasGivenIsNeverChanged() throws {
         let given: Set<MemorySetting> = [.bufferedBodyBytes, .connections]
         var knobs = MemoryKnobs.sample
