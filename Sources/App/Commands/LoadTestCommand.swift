@@ -63,9 +63,11 @@ struct LoadTestCommand: AsyncParsableCommand {
     var json = false
 
     mutating func validate() throws {
-        guard load.mostUsers <= bounds.maxConnections else {
+        guard load.startConnectionCount <= bounds.maxConnections else {
             throw ValidationError(
-                "\(load.mostUsers) users need a connection each; --max-connections is \(bounds.maxConnections)")
+                "this load begins with \(load.startConnectionCount) connections, one for each user and "
+                    + "\(ClientKind.Loop.open(rate: 1).startConnectionCount) for each open loop; --max-connections is "
+                    + "\(bounds.maxConnections)")
         }
         if !compare.isEmpty, chart == nil { throw ValidationError("--compare draws results; it needs --chart") }
         guard compare.count + (drawOnly ? 0 : 1) <= LoadChart.maximumResultCount else {

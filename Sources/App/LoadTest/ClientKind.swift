@@ -7,6 +7,14 @@ package struct ClientKind: Sendable, Equatable {
         case closed(users: Int)
         /// So many requests a second, whatever becomes of them.
         case open(rate: Double)
+
+        /// Connections that stand before a load begins.
+        package var startConnectionCount: Int {
+            switch self {
+            case .closed(let users): users
+            case .open: 4
+            }
+        }
     }
 
     package var name: String

@@ -5,8 +5,8 @@ import NIOPosix
 
 /// Sends a plan's load from one event loop and tallies what comes back. Lives on that loop; `LoadSchedule` decides when.
 ///
-/// It is connecting (can go to: running, over), running (can go to: draining), draining: nothing is sent any more, the
-/// last answers are waited for (can go to: over), or over.
+/// It is connecting (can go to: running, draining, over), running (can go to: draining), draining: nothing is sent any
+/// more, the last answers are waited for (can go to: over), or over.
 package final class LoadGenerator {
     private enum Phase { case connecting, running, draining, over }
 
@@ -18,7 +18,8 @@ package final class LoadGenerator {
         var texts: LoadTexts?
         var idle: [LoadConnection] = []
         var openingCount = 0
-        var openCount = 0
+        /// Connections that stood, whether or not they still do: a server may close one that has no request yet.
+        var stoodCount = 0
         var wake: (moment: Duration, task: Scheduled<Void>)?
         /// No connection is tried before.
         var nextAttempt: Duration = .zero
@@ -39,8 +40,6 @@ package final class LoadGenerator {
     private static let connectTimeout = TimeAmount.seconds(10)
     /// Connections of a lane that are being made at one time.
     private static let openingLimit = 16
-    /// Connections of an open loop that stand before it begins.
-    private static let openLoopStart = 4
 
     private let plan: LoadPlan
     private let loop: any EventLoop
@@ -97,41 +96,48 @@ package final class LoadGenerator {
     // MARK: Phases
 
     private func connect() {
-        for place in lanes.indices { fill(place) }
+        // Before the first connection, each of which may take seconds to come to nothing.
+        watch()
+        fill()
     }
 
-    /// Opens what a lane needs at its start; once every lane has that, the run begins.
-    private func fill(_ place: Int) {
+    /// Opens what the lanes need at their start; once each of these connections has stood, the run begins. What was lost
+    /// meanwhile is opened again when it is wanted.
+    private func fill() {
         guard phase == .connecting else { return }
-        let lane = lanes[place]
-        while lane.openCount + lane.openingCount < startCount(lane), lane.openingCount < Self.openingLimit {
-            open(place)
+        for place in lanes.indices {
+            let lane = lanes[place]
+            while lane.stoodCount + lane.openingCount < lane.kind.loop.startConnectionCount,
+                lane.openingCount < Self.openingLimit
+            {
+                guard open(place) else { break }
+            }
         }
-        if lanes.allSatisfy({ $0.openCount >= startCount($0) }) { begin() }
-    }
-
-    private func startCount(_ lane: Lane) -> Int {
-        switch lane.kind.loop {
-        case .closed(let users): users
-        case .open: Self.openLoopStart
-        }
+        let isReady = lanes.allSatisfy { $0.stoodCount >= $0.kind.loop.startConnectionCount }
+        // Where a plan allows fewer connections than that, the lanes share what there is.
+        if isReady || isFull && openingCount == 0 { begin() }
     }
 
     private func begin() {
+        startClock()
         phase = .running
-        beginning = NIODeadline.now()
-        wallBeginning = Date().timeIntervalSince1970
-        processorTimes.start = ProcessorTime.used()
         loop.assumeIsolated().scheduleTask(deadline: beginning + TimeAmount(plan.warmUp)) {
             self.processorTimes.start = ProcessorTime.used()
         }
         loop.assumeIsolated().scheduleTask(deadline: beginning + TimeAmount(plan.end)) { self.drain(.duration) }
-        watch()
         for place in lanes.indices { pump(place) }
     }
 
+    private func startClock() {
+        beginning = NIODeadline.now()
+        wallBeginning = Date().timeIntervalSince1970
+        processorTimes.start = ProcessorTime.used()
+    }
+
     private func drain(_ end: LoadOutcome.End) {
-        guard phase == .running else { return }
+        guard phase == .connecting || phase == .running else { return }
+        // Stopped before it began, nothing was wanted.
+        if phase == .connecting { startClock() }
         phase = .draining
         self.end = end
         let moment = now
@@ -188,8 +194,8 @@ package final class LoadGenerator {
             case .due:
                 guard sentCount < plan.maximumRequestCount else { return drain(.requests) }
                 guard let connection = takeIdle(lane) else {
-                    if lane.openingCount < Self.openingLimit, moment >= lane.nextAttempt { open(place) }
-                    // More may be due by then; each look opens one more.
+                    // More may be due by then; each look opens one more, where there may be more.
+                    if lane.openingCount < Self.openingLimit, moment >= lane.nextAttempt { _ = open(place) }
                     return wake(place, at: max(lane.nextAttempt, moment + .milliseconds(1)))
                 }
                 let wanted = lane.schedule.depart(now: moment)
@@ -233,11 +239,13 @@ package final class LoadGenerator {
 
     // MARK: Connections
 
-    private func open(_ place: Int) {
+    private var openingCount: Int { lanes.reduce(0) { $0 + $1.openingCount } }
+    private var isFull: Bool { connections.count + openingCount >= plan.maximumConnectionCount }
+
+    /// - Returns: false where there may be no more connections.
+    private func open(_ place: Int) -> Bool {
+        guard !isFull else { return false }
         let lane = lanes[place]
-        guard connections.count + lanes.reduce(0, { $0 + $1.openingCount }) < plan.maximumConnectionCount else {
-            return
-        }
         lane.openingCount += 1
         bootstrap.connect(host: plan.address.host, port: plan.address.port).assumeIsolated().whenComplete { result in
             lane.openingCount -= 1
@@ -246,6 +254,7 @@ package final class LoadGenerator {
             case .failure(let error): self.failedToOpen(place, error)
             }
         }
+        return true
     }
 
     private func opened(_ channel: any Channel, _ place: Int) {
@@ -261,10 +270,10 @@ package final class LoadGenerator {
             return failedToOpen(place, error)
         }
         connections[ObjectIdentifier(connection)] = connection
-        lanes[place].openCount += 1
+        lanes[place].stoodCount += 1
         lanes[place].idle.append(connection)
         connection.endIfInactive()
-        phase == .connecting ? fill(place) : pump(place)
+        phase == .connecting ? fill() : pump(place)
     }
 
     private func failedToOpen(_ place: Int, _ error: any Error) {
@@ -302,9 +311,8 @@ package final class LoadGenerator {
             if head.isKeepAlive { lane.idle.append(connection) } else { connection.close(LoadError.connectionLost) }
         case .ended(let request, let error):
             connections[ObjectIdentifier(connection)] = nil
-            lane.openCount -= 1
             lane.idle.removeAll { $0 === connection }
-            if phase == .connecting { return failedToOpen(place, error) }
+            if phase == .connecting { return fill() }
             guard let request, phase != .over else { break }
             let moment = now
             lane.tally.failed(Self.name(of: error), wanted: request.wanted, ended: moment)

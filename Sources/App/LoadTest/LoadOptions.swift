@@ -76,12 +76,10 @@ struct LoadOptions: ParsableArguments {
         return [ClientKind(name: "all", loop: loop, textsPerRequest: textsPerRequest ?? 1, priority: priority)]
     }
 
-    /// Users at one time at most, each with a connection of its own.
-    var mostUsers: Int {
+    /// Connections that a load begins with, at most: one for each user, and a few for each open loop.
+    var startConnectionCount: Int {
         if let sweepUsers { return sweepUsers.values.last ?? 0 }
-        return kinds.reduce(0) { sum, kind in
-            if case .closed(let users) = kind.loop { sum + users } else { sum }
-        }
+        return kinds.reduce(0) { $0 + $1.loop.startConnectionCount }
     }
 }
 

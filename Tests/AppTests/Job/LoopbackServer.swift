@@ -35,10 +35,11 @@ enum LoopbackServer {
         case afterHead
     }
 
+    /// - Parameter closedConnectionCount: so many of the first connections are closed as they come.
     /// - Returns: what the body returned, and the requests that came.
     @discardableResult
     static func with<Result>(
-        at moment: Moment = .afterBody, answer: @escaping @Sendable (Request) -> Answer,
+        at moment: Moment = .afterBody, closedConnectionCount: Int = 0, answer: @escaping @Sendable (Request) -> Answer,
         _ body: (ServiceClient) async throws -> Result
     ) async throws -> (result: Result, requests: [Request]) {
         let log = Log()
@@ -47,7 +48,8 @@ enum LoopbackServer {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: false)
                     try channel.pipeline.syncOperations.addHandler(
-                        Handler(log: log, moment: moment, answer: answer))
+                        Handler(
+                            log: log, moment: moment, isClosed: log.connect() < closedConnectionCount, answer: answer))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -65,6 +67,10 @@ enum LoopbackServer {
 
     private final class Log: Sendable {
         private let all = Mutex<[Request]>([])
+        private let connectionCount = Atomic(0)
+
+        /// - Returns: how many connections there were before this one.
+        func connect() -> Int { connectionCount.add(1, ordering: .relaxed).oldValue }
 
         var requests: [Request] { all.withLock { $0 } }
 
@@ -85,13 +91,19 @@ enum LoopbackServer {
 
         private let log: Log
         private let moment: Moment
+        private let isClosed: Bool
         private let answer: @Sendable (Request) -> Answer
         private var request: Request?
 
-        init(log: Log, moment: Moment, answer: @escaping @Sendable (Request) -> Answer) {
+        init(log: Log, moment: Moment, isClosed: Bool, answer: @escaping @Sendable (Request) -> Answer) {
             self.log = log
             self.moment = moment
+            self.isClosed = isClosed
             self.answer = answer
+        }
+
+        func channelActive(context: ChannelHandlerContext) {
+            if isClosed { context.close(promise: nil) } else { context.fireChannelActive() }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -96,6 +96,41 @@ struct LoadGeneratorTests {
         #expect(outcome.seconds < 600)
     }
 
+    @Test func whoeverStopsItBeforeItBeginsWaitsForNoConnection() async throws {
+        let stop = LoadStop()
+        stop.raise()
+        let kinds = [ClientKind(name: "a", loop: .closed(users: 2)), ClientKind(name: "b", loop: .open(rate: 10))]
+        // Whoever listens there is not asked.
+        let plan = Self.plan(try ServiceAddress("http://127.0.0.1:1"), kinds, requests: 9)
+        let outcome = try await LoadGenerator.run(plan, stop: stop)
+        #expect(outcome.end == .interrupted && outcome.requestCount == 0 && outcome.seconds < 1)
+        #expect(outcome.lanes.allSatisfy { $0.tally.errorCount == 0 && $0.tally.unsentCount == 0 })
+    }
+
+    @Test func fewerConnectionsThanItWouldBeginWithAreShared() async throws {
+        let (outcome, requests) = try await LoopbackServer.with(answer: { _ in .json(.ok, Self.good) }) { client in
+            var plan = Self.plan(
+                client.address, [ClientKind(name: "all", loop: .open(rate: 5_000))], requests: 40)
+            plan.maximumConnectionCount = 2
+            return try await LoadGenerator.run(plan, stop: LoadStop())
+        }
+        #expect(outcome.end == .requests && requests.count == 40)
+    }
+
+    /// As a server near its limit of connections does with those that have been without a request longest.
+    @Test func connectionsThatTheServerClosesBeforeTheirFirstRequestAreMadeAgain() async throws {
+        let kind = ClientKind(name: "all", loop: .closed(users: 40))
+        let (outcome, _) = try await LoopbackServer.with(
+            closedConnectionCount: 8, answer: { _ in .json(.ok, Self.good) }
+        ) {
+            client in
+            try await LoadGenerator.run(Self.plan(client.address, [kind], requests: 200), stop: LoadStop())
+        }
+        #expect(outcome.end == .requests)
+        let tally = try #require(outcome.lanes.first).tally
+        #expect(tally.requestCount == 200 && tally.answeredCount >= 192)
+    }
+
     @Test func aServerThatNeverAnswersIsNotWaitedForForEver() async throws {
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .bind(host: "127.0.0.1", port: 0).get()

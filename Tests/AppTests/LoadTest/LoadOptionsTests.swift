@@ -20,6 +20,7 @@ struct LoadOptionsTests {
         ["--input", "a.ndjson", "--duration", "60", "--warm-up", "0", "--chart", "a.html", "--json"],
         ["--words", "5:1,300", "--encoding", "float", "--check", "--retry-after", "ignore", "--slo-ms", "250"],
         ["--compare", "a.json", "--compare", "b.json", "--draw-only", "--chart", "c.svg"],
+        ["--rate", "10", "--max-connections", "4"], ["--client", "a users=1020", "--client", "b rate=5"],
     ])
     func whatFitsIsTaken(options: [String]) {
         #expect(Self.complaint(options) == nil)
@@ -46,6 +47,7 @@ struct LoadOptionsTests {
         ["--input=a", "--words=8"], ["--compare=a.json"], ["--draw-only"], ["--users=100", "--max-connections=99"],
         ["--sweep-users=1,100", "--max-connections=99"],
         ["--client=a users=60", "--client=b users=60", "--max-connections=99"],
+        ["--rate=10", "--max-connections=3"], ["--client=a users=1024", "--client=b rate=5"],
     ])
     func optionsThatContradictEachOtherAreRefused(options: [String]) throws {
         let complaint = try #require(Self.complaint(options))
