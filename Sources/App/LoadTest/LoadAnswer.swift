@@ -5,7 +5,7 @@ package import NIOHTTP1
 /// An answer, as far as a load test reads it: not its vectors.
 package struct LoadAnswer: Sendable, Equatable {
     package let status: Int
-    /// The usage's `prompt_tokens`, as the server counts them; nil where it tells none.
+    /// The usage's `prompt_tokens`, as the server counts them, `maximumTokenCount` at most; nil where it tells none.
     package let tokenCount: Int?
     /// A refusal's `error.code`, else its `type`; empty where there is neither.
     package let code: String
@@ -38,6 +38,9 @@ package struct LoadAnswer: Sendable, Equatable {
         queueETAMilliseconds = head.headers.first(name: "x-queue-eta-ms").flatMap { Double($0) }
             .flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     }
+
+    /// More than any answer's, and little enough for the sum of all answers of a run.
+    package static let maximumTokenCount = 1 << 32
 
     // MARK: Bodies
 
@@ -72,7 +75,7 @@ package struct LoadAnswer: Sendable, Equatable {
         for byte in bytes.prefix(32) {
             switch byte {
             case 0x09, 0x0A, 0x0D, 0x20, UInt8(ascii: ":"): if value != nil { return value }
-            case 0x30...0x39: value = (value ?? 0) &* 10 &+ Int(byte - 0x30)
+            case 0x30...0x39: value = min(maximumTokenCount, (value ?? 0) * 10 + Int(byte - 0x30))
             default: return value
             }
         }

@@ -11,7 +11,13 @@ package struct LoadTally: Sendable {
             self.status = status
             self.code = code
         }
+
+        /// All that came when there were `maximumRefusalCount` different ones already: a server may make up codes.
+        package static let other = Refusal(status: 0, code: "other")
     }
+
+    /// Different refusals that are told apart.
+    package static let maximumRefusalCount = 64
 
     package struct RefusalFigures: Sendable, Equatable {
         package var count = 0
@@ -101,7 +107,8 @@ package struct LoadTally: Sendable {
         guard window.contains(moments.wanted) else { return }
         requestCount += 1
         refusalLatency.record(moments.ended - moments.wanted)
-        let refusal = Refusal(status: answer.status, code: answer.code)
+        var refusal = Refusal(status: answer.status, code: answer.code)
+        if refusals[refusal] == nil, refusals.count >= Self.maximumRefusalCount { refusal = .other }
         var figures = refusals[refusal] ?? RefusalFigures()
         figures.count += 1
         if let seconds = answer.retryAfterSeconds, LoadAnswer.usableRetryAfter.contains(seconds) {

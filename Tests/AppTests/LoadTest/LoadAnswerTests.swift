@@ -13,7 +13,7 @@ struct LoadAnswerTests {
         (#"{"usage": { "prompt_tokens" : 7 , "total_tokens": 9}, "data": []}"#, 7),
         (#"{"usage":{"total_tokens":9,"prompt_tokens":0}}"#, 0),
         (#"{"usage":{"prompt_tokens":null}}"#, nil), (#"{"usage":{"total_tokens":9}}"#, nil), ("", nil), ("{", nil),
-        (#""prompt_tokens""#, nil),
+        (#""prompt_tokens""#, nil), (#"{"usage":{"prompt_tokens":9999999999999999999999}}"#, 1 << 32),
     ])
     func tokensAreFoundWithoutReadingVectors(body: String, count: Int?) {
         #expect(Self.tokens(body) == count)

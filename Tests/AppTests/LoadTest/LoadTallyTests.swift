@@ -83,6 +83,24 @@ struct LoadTallyTests {
         #expect(tally.refusalLatency.count == 4 && tally.textsPerSecond == 0)
     }
 
+    @Test func madeUpCodesAreCountedTogether() {
+        var tally = Self.tally()
+        for number in 0..<1_000 {
+            let code = #"{"error":{"code":"\#(number % 500)"}}"#
+            tally.answered(Self.answer(.badRequest, [], code), Self.moments(1_500, 1_500, 1_501), textCount: 1)
+        }
+        #expect(tally.refusals.count == LoadTally.maximumRefusalCount + 1 && tally.refusedCount == 1_000)
+        #expect(tally.refusals[.init(status: 400, code: "63")]?.count == 2)
+        #expect(tally.refusals[.other]?.count == 2 * (500 - 64))
+    }
+
+    @Test func tokensBeyondAnyAnswersDoNotOverflow() {
+        var tally = Self.tally()
+        let answer = Self.answer(.ok, [], #"{"usage":{"prompt_tokens":9223372036854775807}}"#)
+        for _ in 0..<3 { tally.answered(answer, Self.moments(1_500, 1_500, 1_600), textCount: 1) }
+        #expect(tally.windowTokenCount == 3 * LoadAnswer.maximumTokenCount)
+    }
+
     @Test func goodputGoesWithoutWhatCameTooLate() {
         var tally = Self.tally(goodLatency: .milliseconds(100))
         tally.answered(Self.answer(), Self.moments(1_500, 1_550, 1_600), textCount: 6)
