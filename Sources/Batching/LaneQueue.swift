@@ -132,7 +132,8 @@ struct LaneQueue {
 
     private mutating func take(_ entry: QueueEntry) -> QueueEntry {
         clients[entry.client]?.tag += entry.tokenCount
-        virtualTime += entry.tokenCount / max(1, presentCount)
+        // As if one more were here, so that whoever comes goes before one who has had as much.
+        virtualTime += entry.tokenCount / (presentCount + 1)
         return remove(entry.order)
     }
 }
