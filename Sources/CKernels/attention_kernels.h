@@ -1,6 +1,13 @@
 // Attention of one sequence, a head at a time: keys and values are packed into panels once, then every block of queries
 // takes one pass: scores, softmax, weighted sum. No more than one block's scores are ever held.
 
+// What multiplies bfloat16 where that is not the register tile, and what is to be done at the end.
+#ifndef EK_ATTEND_BF16
+#define EK_ATTEND_BF16 multiply_bf16
+#define EK_ATTEND_HALF_BF16 multiply_half_bf16
+#define EK_AFTER_ATTENTION
+#endif
+
 #define EK_ROUND_UP(count, multiple) (((count) + (multiple)-1) / (multiple) * (multiple))
 
 typedef struct attention_scratch {
@@ -65,8 +72,8 @@ EK_INLINE void attend_block(const ek_attention *sequence, const attention_scratc
     const int32_t width = precision == ek_f32 ? 4 : 2, key_count = sequence->key_count, size = sequence->head_size;
     const int32_t padded_keys = EK_ROUND_UP(key_count, EK_PANEL);
     const int32_t head_steps = (size * width + 3) / 4, key_steps = (key_count * width + 3) / 4;
-    multiply_function *whole = precision == ek_f32 ? multiply_f32 : multiply_bf16;
-    multiply_function *half = precision == ek_f32 ? multiply_half_f32 : multiply_half_bf16;
+    multiply_function *whole = precision == ek_f32 ? multiply_f32 : EK_ATTEND_BF16;
+    multiply_function *half = precision == ek_f32 ? multiply_half_f32 : EK_ATTEND_HALF_BF16;
 
     const char *queries = (const char *)sequence->q + first_row * sequence->stride + (int64_t)head * size * width;
     for (int32_t k = 0; k < key_count; k += EK_PANEL) {
@@ -129,6 +136,10 @@ EK_INLINE void attend_heads(const ek_attention *sequence, void *memory, int32_t 
 }
 
 EK_TARGET static void attention(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count) {
-    if (sequence->precision == ek_f32) attend_heads(sequence, scratch, first_head, head_count, ek_f32);
-    else attend_heads(sequence, scratch, first_head, head_count, ek_bf16);
+    if (sequence->precision == ek_f32) {
+        attend_heads(sequence, scratch, first_head, head_count, ek_f32);
+    } else {
+        attend_heads(sequence, scratch, first_head, head_count, ek_bf16);
+        EK_AFTER_ATTENTION
+    }
 }

@@ -4,6 +4,7 @@
 //   EK_TILE_ROWS     rows of the largest register tile, at most 12
 //   EK_TILE_VECTORS  registers that it is wide, an even number
 //   EK_DOT_BF16, EK_DOT_I8, EK_NARROW   where the instructions are there
+//   EK_HAS_MATRICES  where there are AMX's instructions, too
 //   EK_BYTE_OFFSET   0 or 128: what is taken from every byte of a row for EK_DOT_I8, and added by the epilogue
 // and makes its table with EK_TABLE.
 #include "vector_math.h"
@@ -13,6 +14,10 @@
 #include "tile_kernels.h"
 
 #include "dense_kernels.h"
+
+#ifdef EK_HAS_MATRICES
+#include "matrix_kernels.h"
+#endif
 
 #include "attention_kernels.h"
 

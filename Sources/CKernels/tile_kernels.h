@@ -104,7 +104,7 @@ typedef void multiply_function(float *out, int64_t out_stride, const char *rows,
                                const char *panel, int32_t step_count, int32_t row_count);
 
 #define EK_MULTIPLY(name, precision, vector_count)                                                                  \
-    EK_TARGET static __attribute__((noinline)) void name(float *out, int64_t out_stride, const char *rows,          \
+    EK_TARGET static __attribute__((noinline, unused)) void name(float *out, int64_t out_stride, const char *rows,  \
                                                          int64_t row_stride, const char *panel, int32_t step_count, \
                                                          int32_t row_count) {                                       \
         multiply_rows(out, out_stride, rows, row_stride, panel, step_count, row_count, precision, vector_count);    \

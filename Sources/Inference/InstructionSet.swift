@@ -17,6 +17,8 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     case avx512vnni
     /// With VNNI and BF16.
     case avx512bf16
+    /// With AMX's matrix registers.
+    case amx
 
     /// Those that this processor has, slowest first.
     package static var available: [InstructionSet] { allCases.filter(\.isAvailable) }

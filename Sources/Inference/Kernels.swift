@@ -324,6 +324,7 @@ extension InstructionSet {
         case .avx512: ek_kernels_avx512()
         case .avx512vnni: ek_kernels_avx512vnni()
         case .avx512bf16: ek_kernels_avx512bf16()
+        case .amx: ek_kernels_amx()
         case .neon: ek_kernels_neon()
         case .neondot: ek_kernels_neondot()
         case .neonbf16: ek_kernels_neonbf16()

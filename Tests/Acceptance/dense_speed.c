@@ -37,8 +37,8 @@ static const int32_t row_counts[] = {24, 64, 128, 192};
 static const ek_kernels *table_named(const char *name) {
     if (strcmp(name, "openblas") == 0 || strcmp(name, "whole") == 0) return ek_kernels_openblas();
     const ek_kernels *tables[] = {ek_kernels_avx2(),       ek_kernels_avx512(), ek_kernels_avx512vnni(),
-                                  ek_kernels_avx512bf16(), ek_kernels_neon(),   ek_kernels_neondot(),
-                                  ek_kernels_neonbf16()};
+                                  ek_kernels_avx512bf16(), ek_kernels_amx(),    ek_kernels_neon(),
+                                  ek_kernels_neondot(),    ek_kernels_neonbf16()};
     for (int i = 0; i < COUNT(tables); i++) {
         if (tables[i] && strcmp(tables[i]->name, name) == 0) return tables[i];
     }

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = os.path.join(HERE, "..", "..", "Sources", "CKernels")
 # OpenBLAS's name for a processor, and the tables of ours that use the same instructions.
 PARTNERS = {
-    "x86_64": {"Haswell": ["avx2"], "SkylakeX": ["avx512", "avx512vnni", "avx512bf16"]},
+    "x86_64": {"Haswell": ["avx2"], "SkylakeX": ["avx512", "avx512vnni", "avx512bf16", "amx"]},
     "aarch64": {"NEOVERSEN1": ["neon", "neondot", "neonbf16"]},
 }
 FLAGS = {
@@ -29,6 +29,7 @@ FLAGS = {
     "avx512": ["avx512f", "avx512bw", "avx512dq", "avx512vl"],
     "avx512vnni": ["avx512_vnni"],
     "avx512bf16": ["avx512_vnni", "avx512_bf16"],
+    "amx": ["amx_bf16", "amx_int8"],
     "neon": [],
     "neondot": ["asimddp"],
     "neonbf16": ["bf16", "i8mm"],

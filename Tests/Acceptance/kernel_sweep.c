@@ -439,6 +439,7 @@ int main(int argument_count, char **arguments) {
         {"avx512", ek_kernels_avx512()},
         {"avx512vnni", ek_kernels_avx512vnni()},
         {"avx512bf16", ek_kernels_avx512bf16()},
+        {"amx", ek_kernels_amx()},
         {"neon", ek_kernels_neon()},
         {"neondot", ek_kernels_neondot()},
         {"neonbf16", ek_kernels_neonbf16()},

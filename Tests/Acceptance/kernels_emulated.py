@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = os.path.join(HERE, "..", "..", "Sources", "CKernels")
 
 TABLES = {
-    "x86_64": ["openblas", "avx2", "avx512", "avx512vnni", "avx512bf16"],
+    "x86_64": ["openblas", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"],
     "aarch64": ["neon", "neondot", "neonbf16"],
 }
 # The emulator's name of a processor, and the tables that it has.
@@ -48,6 +48,7 @@ NEEDED = {
     "avx512": AVX512,
     "avx512vnni": [*AVX512, "avx512_vnni"],
     "avx512bf16": [*AVX512, "avx512_vnni", "avx512_bf16"],
+    "amx": [*AVX512, "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"],
     "neon": [],
     "neondot": ["asimddp"],
     "neonbf16": ["bf16", "i8mm"],

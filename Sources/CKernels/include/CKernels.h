@@ -174,6 +174,8 @@ const ek_kernels *_Nullable ek_kernels_avx512(void);
 const ek_kernels *_Nullable ek_kernels_avx512vnni(void);
 // with VNNI and BF16
 const ek_kernels *_Nullable ek_kernels_avx512bf16(void);
+// with AMX's matrix registers, for bfloat16 and bytes
+const ek_kernels *_Nullable ek_kernels_amx(void);
 // Arm's NEON
 const ek_kernels *_Nullable ek_kernels_neon(void);
 // with dot products of signed bytes

@@ -2,7 +2,7 @@ import CKernels
 
 /// A table of kernels, by name.
 enum KernelTable: String, CaseIterable, Sendable {
-    case plain, openblas, avx2, avx512, avx512vnni, avx512bf16, neon, neondot, neonbf16
+    case plain, openblas, avx2, avx512, avx512vnni, avx512bf16, amx, neon, neondot, neonbf16
 
     /// Nil where this processor, or the build, lacks the instructions.
     var pointer: UnsafePointer<ek_kernels>? {
@@ -13,6 +13,7 @@ enum KernelTable: String, CaseIterable, Sendable {
         case .avx512: ek_kernels_avx512()
         case .avx512vnni: ek_kernels_avx512vnni()
         case .avx512bf16: ek_kernels_avx512bf16()
+        case .amx: ek_kernels_amx()
         case .neon: ek_kernels_neon()
         case .neondot: ek_kernels_neondot()
         case .neonbf16: ek_kernels_neonbf16()
