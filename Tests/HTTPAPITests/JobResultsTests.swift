@@ -8,6 +8,8 @@ import Testing
 
 struct JobResultsTests {
     let api = API {
+        // Longer than other tests keep these from their turns.
+        $0.jobStorePatience = .seconds(300)
         $0.resultsPerPage = 4; $0.resultBytesPerWrite = 100
     }
     let jobs: FakeJobStore
