@@ -35,13 +35,7 @@ extension PostgresSegmentStore: SegmentStore {
     package func load(_ segment: LeasedSegment) async throws(StorageError) -> [SegmentInput] {
         do throws(PostgresError) {
             let results = try await pool.transaction([
-                """
-                SELECT i.seq, i.external_id, i.text FROM ovenbird.job_segments AS s
-                JOIN ovenbird.job_inputs AS i ON i.job_id = s.job_id AND i.seq BETWEEN s.first_seq AND s.last_seq
-                WHERE s.id = \(segment.lease.segment) AND s.lease_token = \(segment.lease.token)
-                    AND (s.pending IS NULL OR i.seq = ANY (s.pending))
-                ORDER BY i.seq
-                """,
+                Self.inputsStatement(of: segment.lease),
                 """
                 SELECT seq, same_as, token_count, truncated, embedding
                 FROM ovenbird.known_embeddings(\(segment.lease.segment), \(segment.lease.token))
@@ -60,6 +54,27 @@ extension PostgresSegmentStore: SegmentStore {
         } catch {
             throw StorageError(error)
         }
+    }
+}
+
+extension PostgresSegmentStore {
+    /// Seq, id and text of a leased segment's inputs that have no outcome yet.
+    ///
+    /// With bounds that it does not know the planner expects a small range; of a join with the segments it may expect half
+    /// the table, and read all of it for every segment.
+    package static func inputsStatement(of lease: SegmentLease) -> PostgresStatement {
+        """
+        WITH leased AS MATERIALIZED (
+            SELECT s.job_id, s.first_seq, s.last_seq, s.pending FROM ovenbird.job_segments AS s
+            WHERE s.id = \(lease.segment) AND s.lease_token = \(lease.token)
+        )
+        SELECT i.seq, i.external_id, i.text FROM ovenbird.job_inputs AS i
+        WHERE i.job_id = (SELECT l.job_id FROM leased AS l)
+            AND i.seq BETWEEN (SELECT l.first_seq FROM leased AS l) AND (SELECT l.last_seq FROM leased AS l)
+            AND ((SELECT l.pending IS NULL FROM leased AS l)
+                OR i.seq = ANY ((SELECT l.pending FROM leased AS l)::int[]))
+        ORDER BY i.seq
+        """
     }
 }
 

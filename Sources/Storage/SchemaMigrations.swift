@@ -13,6 +13,7 @@ package enum SchemaMigrations {
         ("0003_segments.sql", PackageResources._003_segments_sql),
         ("0004_enqueue.sql", PackageResources._004_enqueue_sql),
         ("0005_batches.sql", PackageResources._005_batches_sql),
+        ("0006_writers.sql", PackageResources._006_writers_sql),
     ]
 
     /// In the order in which they are applied.

@@ -25,14 +25,14 @@ struct SilentServerTests {
         let pool = PostgresPool(configuration: configuration)
         let start = ContinuousClock.now
         let error = await #expect(throws: PostgresError.self) { try await pool.query("SELECT 1") }
-        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(ContinuousClock.now - start < .seconds(60))
         guard case .unavailable = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         // An attempt that is under way does not hold up the end.
         await pool.close()
-        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(ContinuousClock.now - start < .seconds(60))
     }
 }
 

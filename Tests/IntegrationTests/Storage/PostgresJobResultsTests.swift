@@ -107,27 +107,13 @@ struct PostgresJobResultsTests {
                 if isAnalyzed { _ = try await pool.query("ANALYZE", timeout: .seconds(60)) }
                 for after in [nil, 20_000, count - 3_000, count - 1_500] {
                     let statement = PostgresJobStore.resultsStatement(of: id, in: .job, after: after, limit: 1_000)
-                    let plan: String = try await pool.value("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) \(sql: statement)")
-                    let root = try #require(
-                        try JSONValue(parsing: plan, maximumDepth: 1_000).array?.first?.object?["Plan"]?.object)
                     // The job's segments, the inputs of up to five of them, and a result for each row.
-                    #expect(root.touchedRowCount < 4_000, "\(plan)")
+                    let plan = try await ExecutedPlan(of: statement, on: pool)
+                    #expect(plan.touchedRowCount < 4_000, "\(plan.json)")
                 }
             }
             #expect(
                 try await store.results(of: job, after: 20_000, limit: 1_000).map(\.index) == Array(20_001...21_000))
         }
-    }
-}
-
-extension JSONObject {
-    /// Rows that this node of a plan, and those below it, took from tables.
-    fileprivate var touchedRowCount: Int {
-        let loops = self["Actual Loops"]?.number?.value ?? 0
-        let rows = ["Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck"].map {
-            self[$0]?.number?.value ?? 0
-        }
-        let own = self["Relation Name"] == nil ? 0 : Int((rows.reduce(0, +) * loops).rounded())
-        return own + (self["Plans"]?.array ?? []).compactMap { $0.object?.touchedRowCount }.reduce(0, +)
     }
 }

@@ -21,6 +21,17 @@ struct PostgresSegmentStoreTests {
         }
     }
 
+    @Test func loadingASegmentCostsItsInputs() async throws {
+        try await SegmentFixture.with { fixture in
+            try await fixture.job(20_000)
+            // Of tables that hold one job and are known well, a planner likes to read all.
+            _ = try await fixture.pool.query("ANALYZE", timeout: .seconds(60))
+            let lease = try await fixture.claimOne().lease
+            let plan = try await ExecutedPlan(of: PostgresSegmentStore.inputsStatement(of: lease), on: fixture.pool)
+            #expect(plan.touchedRowCount < 300, "\(plan.json)")
+        }
+    }
+
     @Test func aZombiesFinishIsRefusedWithoutEffect() async throws {
         try await SegmentFixture.with { fixture in
             let job = try await fixture.job(10)
@@ -183,6 +194,9 @@ struct PostgresSegmentStoreTests {
             #expect(try await fixture.finish(segments[0]) == .jobFailed)
             #expect(try await fixture.finish(segments[1]) == .leaseLost)
             #expect(try await fixture.counts(of: job).state == "failed")
+            let writers: Int64 = try await fixture.pool.value(
+                "SELECT count(*) FROM pg_proc WHERE proname LIKE 'write\\_outcomes\\_%'")
+            #expect(writers == 0)
             let codes = try await fixture.pool.query("SELECT failure_code FROM ovenbird.jobs")
             #expect(try codes.first?.decode(0) == "collection_not_found")
         }
