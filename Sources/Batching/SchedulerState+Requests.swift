@@ -142,8 +142,7 @@ extension SchedulerState {
     private func forecast(of client: ClientID, in lane: Lane, adding tokenCount: Int) -> QueueForecast {
         let ahead = waiting.tokensAhead(of: client, in: lane, adding: tokenCount)
         // Passes under way are, on average, half done.
-        let plainWait = throughput.time(for: ahead + running.tokenCount / 2)
-        return forecasters[lane]?.forecast(plainWait) ?? QueueForecast(plainWait: plainWait, wait: plainWait)
+        return (forecasters[lane] ?? QueueForecaster()).forecast(ahead + running.tokenCount / 2, by: throughput)
     }
 
     private mutating func admit(

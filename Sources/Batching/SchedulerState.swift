@@ -178,7 +178,7 @@ package struct SchedulerState: ~Copyable {
         let record = requests.remove(at: index).value
         let report = record.report(lastPass: lastPass, now: now)
         if let forecast = record.forecast {
-            forecasters[lane]?.learn(forecast, wait: report.timing.queue + report.timing.compute)
+            forecasters[lane]?.learn(forecast, completedTokens: throughput.completedTokens)
         }
         return SchedulerAction(answers: [.init(request: id, result: .success(report))])
     }

@@ -72,20 +72,17 @@ struct DeadlineTests {
         }
     }
 
-    /// Passes that take twice as long as their tokens' share, as where others use the cores: the forecast learns.
+    /// Bulk work that others pass over again and again: the forecast learns.
     @Test func forecastsLearnFromWhatBecameOfThem() throws {
-        var bench = SchedulerBench {
-            $0.maximumBatchSequences = 1
-            $0.computeThreadCount = 2
-        }
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
         var errors: [Double] = []
         for round in 0..<200 {
             let start = bench.now
+            let (bulk, _) = bench.submit(Array(repeating: 100, count: 4), lane: .bulk)
             bench.submit(Array(repeating: 100, count: 4))
-            // Of two threads only one ever comes.
             while let pass = bench.pass() {
                 bench.advance(.milliseconds(100))
-                for answer in bench.end(pass).answers where round > 150 {
+                for answer in bench.end(pass).answers where answer.request == bulk && round > 150 {
                     let promise = seconds(try answer.result.get().promisedWait)
                     errors.append(abs(promise / (start.duration(to: bench.now) / .seconds(1)) - 1))
                 }
@@ -93,6 +90,29 @@ struct DeadlineTests {
         }
         #expect(errors.count == 49)
         #expect(errors.allSatisfy { $0 < 0.1 })
+    }
+
+    /// What was foretold at another speed says nothing of the order, and of the speed only once.
+    @Test(arguments: [50, 200])
+    func aNewSpeedIsNotLearnedTwice(millisecondsPerPass: Int) throws {
+        var bench = makeBench()
+        var (promises, waits): ([Double], [Double]) = ([], [])
+        for _ in 0..<100 {
+            let start = bench.now
+            bench.submit(Array(repeating: 100, count: 40))
+            while let pass = bench.pass() {
+                bench.advance(.milliseconds(millisecondsPerPass))
+                for answer in bench.end(pass).answers {
+                    promises.append(seconds(try answer.result.get().promisedWait))
+                    waits.append(start.duration(to: bench.now) / .seconds(1))
+                }
+            }
+        }
+        let old = 4.0, new = 0.04 * Double(millisecondsPerPass)
+        let range = min(old, new) * 0.95...max(old, new) * 1.05
+        #expect(waits.allSatisfy { abs($0 - new) < 0.001 })
+        #expect(promises.count == 100 && promises.allSatisfy(range.contains))
+        #expect(promises.suffix(50).allSatisfy { abs($0 / new - 1) < 0.05 })
     }
 
     @Test func timingsAddUpToTheWait() throws {
