@@ -28,7 +28,8 @@ struct PostgresSegmentStoreTests {
             _ = try await fixture.pool.query("ANALYZE", timeout: .seconds(60))
             let lease = try await fixture.claimOne().lease
             let plan = try await ExecutedPlan(of: PostgresSegmentStore.inputsStatement(of: lease), on: fixture.pool)
-            #expect(plan.touchedRowCount < 300, "\(plan.json)")
+            // Its 256 inputs, and the job's segments.
+            #expect(plan.touchedRowCount < 400, "\(plan.json)")
         }
     }
 
