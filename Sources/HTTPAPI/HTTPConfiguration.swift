@@ -17,11 +17,11 @@ package struct HTTPConfiguration: Sendable {
 
     /// As OpenAI's limit; some clients send 1,000 inputs in a request.
     package var maxInputs = 2_048
-    /// 2,048 inputs of 16 KiB. One body of this size is a few hundred megabytes as a parsed value at worst.
+    /// 2,048 inputs of 16 KiB. One body of this size is 160 MiB as a parsed value at worst.
     package var maxBodyBytes = 32 << 20
     /// Bytes of bodies that all requests hold together until they are answered; at least `maxBodyBytes`.
     package var maxBufferedBodyBytes = 256 << 20
-    /// Values of one JSON body, nested ones included: 2,048 inputs of 512 token ids and as much again.
+    /// Values of one JSON body, as `JSONValue` counts them: 2,048 inputs of 512 token ids and as much again.
     package var maxValues = 1 << 21
     /// A document line of NDJSON; no text that a model reads whole is near it.
     package var maxLineBytes = 1 << 20

@@ -18,7 +18,8 @@ extension JSONValue {
 
     /// Reads exactly one JSON value, with white space around it.
     /// - Parameter maximumValueCount: values, nested ones included, beyond which reading stops: small ones take many
-    ///   times the memory of their text.
+    ///   times the memory of their text. A key counts as a value, and so does, once more, what is written in more than 15
+    ///   bytes, which is kept apart. A value then takes 80 bytes at most, beside long texts.
     package init(
         parsing bytes: Span<UInt8>, maximumDepth: Int = JSONValue.maximumDepth, maximumValueCount: Int = .max
     ) throws(JSONError) {
@@ -64,8 +65,7 @@ private struct JSONParser {
     private mutating func parseValue() throws(JSONError) -> JSONValue {
         skipWhiteSpace()
         guard position < bytes.count else { throw failure("unexpected end of the JSON text") }
-        guard valueCount < maximumValueCount else { throw failure("more than \(maximumValueCount) values") }
-        valueCount += 1
+        try count()
         switch bytes[position] {
         case UInt8(ascii: "{"): return try parseObject()
         case UInt8(ascii: "["): return try parseArray()
@@ -90,6 +90,7 @@ private struct JSONParser {
                 guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else {
                     throw failure("expected a string as a key")
                 }
+                try count()
                 let key = try parseString()
                 skipWhiteSpace()
                 guard take(UInt8(ascii: ":")) else { throw failure("expected ':'") }
@@ -102,7 +103,7 @@ private struct JSONParser {
                         places[ExactText(key)] = object.members.count
                         object.members.append(JSONObject.Member(key: key, value: value))
                     }
-                case .malformed(let reason): malformation = .malformed(reason: "a key that \(reason)")
+                case .malformed(let flaw): malformation = .malformed(reason: flaw.ofKey)
                 }
                 skipWhiteSpace()
             } while take(UInt8(ascii: ","))
@@ -129,12 +130,32 @@ private struct JSONParser {
 
     private enum ParsedString {
         case text(String)
-        case malformed(reason: String)
+        case malformed(Malformation)
 
         var value: JSONValue {
             switch self {
             case .text(let text): .string(text)
-            case .malformed(let reason): .malformed(reason: "a string that \(reason)")
+            case .malformed(let flaw): .malformed(reason: flaw.ofString)
+            }
+        }
+    }
+
+    /// Its reasons are literals, which take no memory of their own however often they come.
+    private enum Malformation {
+        case loneSurrogate
+        case notUTF8
+
+        var ofString: String {
+            switch self {
+            case .loneSurrogate: "a string that holds a lone surrogate"
+            case .notUTF8: "a string that is not valid UTF-8"
+            }
+        }
+
+        var ofKey: String {
+            switch self {
+            case .loneSurrogate: "a key that holds a lone surrogate"
+            case .notUTF8: "a key that is not valid UTF-8"
             }
         }
     }
@@ -150,7 +171,7 @@ private struct JSONParser {
         if position < bytes.count, bytes[position] == UInt8(ascii: "\"") {
             let slice = UnsafeBufferPointer(rebasing: bytes[start..<position])
             position += 1
-            return text(of: slice, loneSurrogate: false)
+            return try text(of: slice, loneSurrogate: false)
         }
         var unescaped = Array(bytes[start..<position])
         var loneSurrogate = false
@@ -160,7 +181,9 @@ private struct JSONParser {
             switch byte {
             case UInt8(ascii: "\""):
                 position += 1
-                return unescaped.withUnsafeBufferPointer { text(of: $0, loneSurrogate: loneSurrogate) }
+                return try unescaped.withUnsafeBufferPointer { utf8 throws(JSONError) in
+                    try text(of: utf8, loneSurrogate: loneSurrogate)
+                }
             case UInt8(ascii: "\\"):
                 position += 1
                 if try !parseEscape(into: &unescaped) { loneSurrogate = true }
@@ -172,11 +195,12 @@ private struct JSONParser {
         }
     }
 
-    private func text(of utf8: UnsafeBufferPointer<UInt8>, loneSurrogate: Bool) -> ParsedString {
-        if loneSurrogate { return .malformed(reason: "holds a lone surrogate") }
-        guard let text = String(validating: utf8, as: UTF8.self) else {
-            return .malformed(reason: "is not valid UTF-8")
-        }
+    private mutating func text(
+        of utf8: UnsafeBufferPointer<UInt8>, loneSurrogate: Bool
+    ) throws(JSONError) -> ParsedString {
+        if loneSurrogate { return .malformed(.loneSurrogate) }
+        guard let text = String(validating: utf8, as: UTF8.self) else { return .malformed(.notUTF8) }
+        if utf8.count > Self.longestInlineText { try count() }
         return .text(text)
     }
 
@@ -245,6 +269,7 @@ private struct JSONParser {
             try takeDigits()
         }
         let literal = String(decoding: bytes[start..<position], as: UTF8.self)
+        if literal.utf8.count > Self.longestInlineText { try count() }
         guard let value = Double(literal) else { throw failure("unreadable number") }
         return .number(JSONNumber(literal: literal, value: value))
     }
@@ -264,6 +289,14 @@ private struct JSONParser {
         else { throw failure("unexpected character") }
         position += length
         return value
+    }
+
+    /// Longer texts take a block of memory of their own.
+    private static let longestInlineText = 15
+
+    private mutating func count() throws(JSONError) {
+        guard valueCount < maximumValueCount else { throw failure("more than \(maximumValueCount) values") }
+        valueCount += 1
     }
 
     private mutating func descend() throws(JSONError) {

@@ -39,10 +39,20 @@ struct JSONParserTests {
 
     @Test func stopsAtTheLimitOfValues() throws {
         let bytes = Array(#"{"a":[1,2]}"#.utf8)
-        #expect(try JSONValue(parsing: bytes.span, maximumValueCount: 4) == ["a": [1, 2]])
-        #expect(throws: JSONError(message: "more than 3 values", offset: 8)) {
-            try JSONValue(parsing: bytes.span, maximumValueCount: 3)
+        #expect(try JSONValue(parsing: bytes.span, maximumValueCount: 5) == ["a": [1, 2]])
+        #expect(throws: JSONError(message: "more than 4 values", offset: 8)) {
+            try JSONValue(parsing: bytes.span, maximumValueCount: 4)
         }
+    }
+
+    @Test(arguments: [
+        (#"["123456789012345"]"#, 2), (#"["1234567890123456"]"#, 3), ("[123456789012345]", 2),
+        ("[1234567890123456]", 3),
+    ])
+    func whatIsWrittenInMoreThanFifteenBytesCountsTwice(text: String, count: Int) throws {
+        let bytes = Array(text.utf8)
+        #expect(throws: Never.self) { try JSONValue(parsing: bytes.span, maximumValueCount: count) }
+        #expect(throws: JSONError.self) { try JSONValue(parsing: bytes.span, maximumValueCount: count - 1) }
     }
 
     @Test func keepsTheDigitsOfNumbers() throws {
