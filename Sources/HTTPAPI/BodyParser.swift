@@ -21,12 +21,31 @@ final class BodyParser: Sendable {
         pool.shutdownGracefully { _ in }
     }
 
+    /// What `make` reads out of a body. It runs where the body was parsed, so that of long bodies one at a time is there
+    /// as a value: that takes many times what is made of it.
+    func read<Content: Sendable>(
+        _ buffer: ByteBuffer, _ make: @escaping @Sendable (JSONValue) throws(RequestError) -> Content
+    ) async -> Result<Content, RequestError> {
+        let limit = maximumValueCount
+        return await run(buffer) {
+            switch Self.value(of: buffer, limit: limit) {
+            case .failure(let error): return .failure(.invalidJSON(error))
+            case .success(let value):
+                do throws(RequestError) { return .success(try make(value)) } catch { return .failure(error) }
+            }
+        }
+    }
+
     func parse(_ buffer: ByteBuffer) async -> Result<JSONValue, JSONError> {
         let limit = maximumValueCount
-        guard buffer.readableBytes > Self.longBodyBytes else { return Self.value(of: buffer, limit: limit) }
+        return await run(buffer) { Self.value(of: buffer, limit: limit) }
+    }
+
+    private func run<Answer: Sendable>(_ buffer: ByteBuffer, _ work: @escaping @Sendable () -> Answer) async -> Answer {
+        guard buffer.readableBytes > Self.longBodyBytes else { return work() }
         return await withCheckedContinuation { continuation in
             // Runs in any case; the pool stops only when nobody is left who could wait.
-            pool.submit { _ in continuation.resume(returning: Self.value(of: buffer, limit: limit)) }
+            pool.submit { _ in continuation.resume(returning: work()) }
         }
     }
 

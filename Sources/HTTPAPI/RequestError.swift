@@ -28,8 +28,9 @@ enum RequestError: Error {
     case methodNotAllowed(allowed: [String])
     case collectionUnknown(CollectionName)
     case documentUnknown
-    case collectionDiffers(DocumentCollection, wanted: CollectionSpecification)
-    case modelDiffers(DocumentCollection, served: ModelDescription)
+    // Indirect, since an error's size is that of its largest case, and every input of a request has room for one.
+    indirect case collectionDiffers(DocumentCollection, wanted: CollectionSpecification)
+    indirect case modelDiffers(DocumentCollection, served: ModelDescription)
     case databaseNotConfigured
     case jobUnknown
     case jobState(JobState, command: JobCommand)

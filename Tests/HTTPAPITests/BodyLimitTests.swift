@@ -12,13 +12,13 @@ struct BodyLimitTests {
     private let padding = String(repeating: " ", count: 300 << 10)
 
     @Test(arguments: [false, true]) func aBodyHoldsABoundedNumberOfValues(isLong: Bool) async throws {
-        let api = API { $0.maxValues = 4 }
+        let api = API { $0.maxValues = 5 }
         let space = isLong ? padding : ""
         #expect(try await api.embeddings(#"{"input":\#(space)["a","b"]}"#).status == 200)
         let answer = try await api.embeddings(#"{"input":\#(space)["a","b","c"]}"#)
         #expect(answer.status == 400)
         #expect(answer.code == "invalid_json")
-        #expect(answer.message.contains("more than 4 values"))
+        #expect(answer.message.contains("more than 5 values"))
     }
 
     @Test func aLongBodysFaultIsNamedAtItsByte() async throws {
@@ -28,13 +28,26 @@ struct BodyLimitTests {
     }
 
     @Test func aLineOfTooManyValuesFailsAlone() async throws {
-        let api = try await API { $0.maxValues = 8 }.prepared()
+        let api = try await API { $0.maxValues = 10 }.prepared()
         let answer = try await api.lines(
             #"{"id":1,"text":"a"}"#, #"{"id":2,"text":"a","metadata":{"n":[1,2,3,4,5,6,7,8]}}"#, #"{"id":3,"text":"b"}"#
         )
         #expect(answer.count("inserted") == 2)
         #expect(answer.count("failed") == 1)
-        #expect(answer.text.contains("more than 8 values"))
+        #expect(answer.text.contains("more than 10 values"))
+    }
+
+    /// One digit and a comma each, and four bytes as an id.
+    @Test func idsAreHeldAtTheirOwnSize() async throws {
+        let api = API { $0.maxBufferedBodyBytes = 2_500 }
+        let ids = Array(repeating: "1", count: 600).joined(separator: ",")
+        api.embedder.hang()
+        let first = Task { try await api.embeddings(#"{"token_ids":"model","input":[\#(ids)]}"#) }
+        while api.embedder.requests.isEmpty { await Task.yield() }
+        let second = try await api.embeddings(#"{"input":"\#(String(repeating: "a", count: 200))"}"#)
+        #expect(second.status == 503)
+        first.cancel()
+        _ = try await first.value
     }
 
     @Test func bodiesOfAllRequestsShareABudget() async throws {

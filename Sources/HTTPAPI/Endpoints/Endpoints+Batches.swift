@@ -6,12 +6,10 @@ import JSON
 extension Endpoints {
     func createBatch(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         let (store, jobs) = try requireBatches()
-        let value = try await jsonBody(request, permit)
-        let specification: BatchSpecification
-        do throws(RequestError) {
+        let specification = try await jsonBody(request, permit) { value throws(RequestError) in
             let owner = JobOwner(sentIn: request, isKeyed: !configuration.apiKeys.isEmpty)
-            specification = try BatchBody(value).specification(owner: owner, window: configuration.batchWindow)
-        } catch { throw APIError(error) }
+            return try BatchBody(value).specification(owner: owner, window: configuration.batchWindow)
+        }
         let batch = try await stored { () async throws(StorageError) in try await store.createBatch(specification) }
         guard let batch else {
             throw APIError(

@@ -22,34 +22,40 @@ enum ContentType {
 }
 
 extension Endpoints {
-    /// The whole body as JSON.
-    func jsonBody(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> JSONValue {
+    /// What `make` reads out of the whole body, which is JSON.
+    func jsonBody<Content: Sendable>(
+        _ request: Request, _ permit: BodyPermit,
+        _ make: @escaping @Sendable (JSONValue) throws(RequestError) -> Content
+    ) async throws(APIError) -> Content {
         guard case .json = ContentType.read(request.headers) else {
             throw APIError(
                 RequestError.unsupportedContentType(request.headers[.contentType], accepted: "application/json"))
         }
-        return try await parse(collect(request, permit))
+        return try await read(collect(request, permit), make)
     }
 
     /// As `jsonBody`, and nil for a request without a body.
-    func optionalJSONBody(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> JSONValue? {
+    func optionalJSONBody<Content: Sendable>(
+        _ request: Request, _ permit: BodyPermit,
+        _ make: @escaping @Sendable (JSONValue) throws(RequestError) -> Content
+    ) async throws(APIError) -> Content? {
         if request.headers[.contentType] != nil, ContentType.read(request.headers) != .json {
-            return try await jsonBody(request, permit)
+            return try await jsonBody(request, permit, make)
         }
         let buffer = try await collect(request, permit)
         guard buffer.readableBytes > 0 else { return nil }
         guard request.headers[.contentType] != nil else {
             throw APIError(RequestError.unsupportedContentType(nil, accepted: "application/json"))
         }
-        return try await parse(buffer)
+        return try await read(buffer, make)
     }
 
-    private func parse(_ buffer: ByteBuffer) async throws(APIError) -> JSONValue {
-        do throws(JSONError) {
-            return try await parser.parse(buffer).get()
-        } catch {
-            throw APIError(RequestError.invalidJSON(error))
-        }
+    private func read<Content: Sendable>(
+        _ buffer: ByteBuffer, _ make: @escaping @Sendable (JSONValue) throws(RequestError) -> Content
+    ) async throws(APIError) -> Content {
+        do throws(RequestError) {
+            return try await parser.read(buffer, make).get()
+        } catch { throw APIError(error) }
     }
 
     private func collect(_ request: Request, _ permit: BodyPermit) async throws(APIError) -> ByteBuffer {

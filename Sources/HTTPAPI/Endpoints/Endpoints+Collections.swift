@@ -15,14 +15,13 @@ extension Endpoints {
     func createCollection(_ name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         let store = try requireStore()
         let name = try collectionName(name)
-        let body = try await optionalJSONBody(request, permit)
-        let metric: Metric
-        do throws(RequestError) {
-            let fields = try Fields(body ?? [:])
-            try fields.refuseOthers(than: ["model", "metric"])
-            try fields.checkModel(servedBy: embedder.model)
-            metric = try fields.choice("metric", ["cosine": .cosine]) ?? .cosine
-        } catch { throw APIError(error) }
+        let metric =
+            try await optionalJSONBody(request, permit) { value throws(RequestError) in
+                let fields = try Fields(value)
+                try fields.refuseOthers(than: ["model", "metric"])
+                try fields.checkModel(servedBy: embedder.model)
+                return try fields.choice("metric", ["cosine": Metric.cosine]) ?? .cosine
+            } ?? .cosine
         let specification = CollectionSpecification(name: name, model: embedder.model, metric: metric)
         let creation = try await stored { () async throws(StorageError) in
             try await store.createCollection(specification)

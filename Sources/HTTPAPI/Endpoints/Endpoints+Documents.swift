@@ -46,9 +46,7 @@ extension Endpoints {
 
     func deleteDocuments(in name: String, _ request: Request, _ permit: BodyPermit) async throws(APIError) -> Response {
         let (store, collection) = try await find(name)
-        let value = try await jsonBody(request, permit)
-        let selection: DocumentSelection
-        do throws(RequestError) { selection = try self.selection(value) } catch { throw APIError(error) }
+        let selection = try await jsonBody(request, permit) { value throws(RequestError) in try self.selection(value) }
         let count = try await stored { () async throws(StorageError) in
             try await store.deleteDocuments(selection, in: collection)
         }

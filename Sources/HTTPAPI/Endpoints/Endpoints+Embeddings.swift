@@ -6,12 +6,12 @@ import JSON
 extension Endpoints {
     func embeddings(_ call: Call) async throws(APIError) -> Response {
         let deadline = try call.deadline(within: configuration.maxRequestTimeout)
-        let value = try await jsonBody(call.request, call.permit)
-        let body: EmbeddingsBody
-        do throws(RequestError) {
-            body = try EmbeddingsBody(
+        let body = try await jsonBody(call.request, call.permit) { value throws(RequestError) in
+            try EmbeddingsBody(
                 value, model: embedder.model, configuration: configuration, client: call.client, deadline: deadline)
-        } catch { throw APIError(error) }
+        }
+        // Ids may be twice their text.
+        do throws(RequestError) { try call.permit.hold(body.inputByteCount) } catch { throw APIError(error) }
         let results = body.inputs.outcomes(try await embed(body.request))
         for case .failure(let error) in results {
             switch body.request.failurePolicy {

@@ -6,11 +6,9 @@ import JSON
 extension Endpoints {
     func search(in name: String, _ call: Call) async throws(APIError) -> Response {
         let deadline = try call.deadline(within: configuration.maxRequestTimeout)
-        let value = try await jsonBody(call.request, call.permit)
-        let body: SearchBody
-        do throws(RequestError) {
-            body = try SearchBody(value, maxResults: configuration.maxResults)
-        } catch { throw APIError(error) }
+        let body = try await jsonBody(call.request, call.permit) { value throws(RequestError) in
+            try SearchBody(value, maxResults: configuration.maxResults)
+        }
         let (store, collection) = try await find(name)
         let vector = try await vector(of: body.target, in: collection, client: call.client, deadline: deadline)
         let search = SearchRequest(

@@ -19,14 +19,13 @@ extension Endpoints {
     private func upsertJSON(in name: String, _ call: Call) async throws(APIError) -> Response {
         let deadline = try call.deadline(within: configuration.maxRequestTimeout)
         let target = try await upsertTarget(name)
-        let value = try await jsonBody(call.request, call.permit)
-        let documents: [JSONValue]
-        do throws(RequestError) {
-            documents = try Fields(value).array("documents") ?? []
+        let documents = try await jsonBody(call.request, call.permit) { value throws(RequestError) in
+            let documents = try Fields(value).array("documents") ?? []
             guard !documents.isEmpty else {
                 throw .invalidValue(field: "documents", reason: "documents must be a list that is not empty")
             }
-        } catch { throw APIError(error) }
+            return documents
+        }
         let textBytes = documents.reduce(0) { $0 + ($1.object?["text"]?.string?.utf8.count ?? 0) }
         var upsert = makeUpsert(
             target,

@@ -8,6 +8,8 @@ struct EmbeddingsBody {
     let inputs: EmbeddingInputs
     let dimensions: Int
     let encoding: VectorEncoding
+    /// Of the texts and token ids.
+    let inputByteCount: Int
 
     enum VectorEncoding {
         case float
@@ -28,13 +30,13 @@ struct EmbeddingsBody {
         encoding = try fields.choice("encoding_format", ["float": .float, "base64": .base64]) ?? .float
         dimensions = try fields.integer("dimensions", in: 1...model.dimensions) ?? model.dimensions
         let readable = inputs.readable
+        inputByteCount = readable.reduce(0) { $0 + $1.byteCount }
         let truncation: TruncationPolicy = try fields.choice("truncate", ["end": .end, "none": .none]) ?? .end
         let lane = try fields.choice("priority", ["interactive": Lane.interactive, "bulk": .bulk])
         request = EmbeddingRequest(
             inputs: readable, role: .plain, truncation: truncation,
             lane: lane
-                ?? configuration.lane(
-                    inputCount: readable.count, byteCount: readable.reduce(0) { $0 + $1.byteCount }),
+                ?? configuration.lane(inputCount: readable.count, byteCount: inputByteCount),
             client: client, deadline: deadline, failurePolicy: failurePolicy)
     }
 }
