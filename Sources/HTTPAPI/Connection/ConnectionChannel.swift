@@ -50,6 +50,11 @@ struct ConnectionChannel: ServerChildChannel {
             try pipeline.addHandler(RequestHeadRules(), position: .before(codec))
             // The system takes an answer as the client does, and not in megabytes: its progress is seen while it is slow.
             try channel.syncOptions?.setOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: 128 << 10)
+            // A channel keeps the buffers that it has read into, by default four of 64 KiB.
+            try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+            try channel.syncOptions?.setOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 2 << 10, maximum: 32 << 10))
             return connection
         }
     }
