@@ -96,11 +96,15 @@ package struct MemoryWatchState: ~Copyable {
     private var lastTrim: ContinuousClock.Instant?
     private var idleSince: ContinuousClock.Instant?
     private var wasTrimmedIdle = true
+    /// The least that was resident since nothing was left to give back.
+    private var trimmedByteCount: Int
 
     /// While memory is short; a trim walks the whole heap.
     private static let trimInterval = Duration.seconds(1)
     /// Of nothing to do, before what the last work left is given back.
     private static let idleTime = Duration.seconds(1)
+    /// Growth that tells of work between two looks.
+    private static let growth = 4 << 20
 
     /// New work is refused once nine tenths of what is free at the start are taken, since what was taken before may
     /// still grow, by its answers above all; and until they are eight.
@@ -110,6 +114,7 @@ package struct MemoryWatchState: ~Copyable {
         let room = max(0, limit - idle)
         highWater = idle + room / 10 * 9
         lowWater = idle + room / 10 * 8
+        trimmedByteCount = idle
     }
 
     package mutating func observe(resident: Int, isIdle: Bool, now: ContinuousClock.Instant) -> Action {
@@ -124,13 +129,16 @@ package struct MemoryWatchState: ~Copyable {
         if isShort, lastTrim.map({ $0.duration(to: now) >= Self.trimInterval }) ?? true {
             action.trims = true
         }
-        if !isIdle {
+        if wasTrimmedIdle { trimmedByteCount = min(trimmedByteCount, resident) }
+        if !isIdle || wasTrimmedIdle && resident > trimmedByteCount + Self.growth {
             idleSince = nil
             wasTrimmedIdle = false
         } else if let since = idleSince {
             if !wasTrimmedIdle, since.duration(to: now) >= Self.idleTime {
                 action.trims = true
                 wasTrimmedIdle = true
+                // What it will be is seen at the next look.
+                trimmedByteCount = resident
             }
         } else {
             idleSince = now

@@ -39,6 +39,19 @@ struct MemoryWatchTests {
         #expect(!look(61, isIdle: false) && !look(62, isIdle: true) && look(63, isIdle: true))
     }
 
+    /// Parsed bodies, and work that began and ended between two looks.
+    @Test func whatGrewUnseenIsGivenBackToo() {
+        var state = MemoryWatchState(limit: 1 << 30, idle: 100 << 20)
+        func look(_ seconds: Double, _ mebibytes: Int) -> Bool {
+            state.observe(resident: mebibytes << 20, isIdle: true, now: after(seconds)).trims
+        }
+        #expect(!look(0, 100) && !look(1, 103) && !look(3, 103), "too little to look for")
+        #expect(!look(4, 200) && !look(4.25, 200) && !look(5, 200) && look(5.25, 200))
+        #expect(!look(5.5, 101) && !look(10, 101))
+        #expect(!look(11, 200) && !look(11.25, 200) && look(12.25, 200))
+        #expect(!look(13, 200) && !look(20, 200), "it is in use")
+    }
+
     @Test func residentMemoryIsReadFromTheSecondField() {
         #expect(
             ResidentMemory.currentByteCount(statistics: "9000 250 30 1 0 500 0\n", pageByteCount: 4_096) == 1_024_000)
