@@ -65,6 +65,9 @@ package struct HTTPService: Service, CustomStringConvertible {
     /// Threads that read requests and write answers.
     package static var eventLoopCount: Int { System.coreCount }
 
+    /// Bodies up to that size are parsed where their requests run, several at a time; of longer ones one at a time.
+    package static var shortBodyBytes: Int { BodyParser.longBodyBytes }
+
     /// What logs call the service; its members hold the configuration.
     package var description: String { "HTTP server" }
 

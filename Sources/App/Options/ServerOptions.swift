@@ -95,7 +95,8 @@ extension ServerOptions {
         return MemoryKnobs.Server(
             inputs: maxInputs ?? defaults.maxInputs, bodyBytes: bodyBytes,
             bufferedBodyBytes: maxBufferedBodyBytes ?? max(defaults.maxBufferedBodyBytes, bodyBytes),
-            bodyValues: defaults.maxValues, connections: maxConnections ?? defaults.maxConnections,
+            bodyValues: defaults.maxValues, shortBodyBytes: HTTPService.shortBodyBytes,
+            connections: maxConnections ?? defaults.maxConnections,
             eventLoops: HTTPService.eventLoopCount)
     }
 

@@ -92,6 +92,7 @@ struct MemoryArithmetic {
         tokens * costs.token + 2 * vectorByteCount + 8 + 32
     }
 
+    /// Requests take turns, so that those that came together end together: each text then has its vector.
     private var queue: Part {
         Part(
             name: "queue", phase: .load,
@@ -107,20 +108,25 @@ struct MemoryArithmetic {
     }
 
     private func parsing(_ server: MemoryKnobs.Server) -> Part {
-        // A number of a list takes two bytes at least.
-        let values = min(server.bodyValues, server.bodyBytes / 2)
+        // A list takes two bytes at least.
+        func values(_ byteCount: Int) -> Int { min(server.bodyValues, byteCount / 2) }
+        let long = values(server.bodyBytes)
+        let short = values(min(server.bodyBytes, server.shortBodyBytes))
         return Part(
-            name: "parsing", phase: .load, byteCount: max(server.bodyBytes, values * costs.jsonValue * 3 / 2),
-            formula:
-                "one long body at a time, beside its bytes: its text, or \(values) numbers × \(costs.jsonValue) × 1.5")
+            name: "parsing", phase: .load,
+            byteCount: max(server.bodyBytes, long * costs.jsonValue) + server.eventLoops * short * costs.jsonValue,
+            formula: "beside their bytes: one long body at a time, and \(server.eventLoops) of up to "
+                + "\(server.shortBodyBytes) bytes; (\(long) + \(server.eventLoops) × \(short)) values × \(costs.jsonValue)"
+        )
     }
 
+    /// Of all texts under way, since they may end together. An answer is copied once to be sent.
     private func answers(_ server: MemoryKnobs.Server) -> Part {
-        Part(
-            name: "answers", phase: .load,
-            byteCount: 2 * server.inputs * model.dimensions * costs.answerValue,
-            formula: "one of \(server.inputs) vectors × \(model.dimensions) numbers × \(costs.answerValue), "
-                + "made and sent")
+        let vectors = knobs.queuedTexts + min(knobs.queuedTexts, server.eventLoops * server.inputs)
+        return Part(
+            name: "answers", phase: .load, byteCount: vectors * model.dimensions * costs.answerValue,
+            formula: "of \(knobs.queuedTexts) texts, and a copy of those that are being made: \(vectors) vectors × "
+                + "\(model.dimensions) numbers × \(costs.answerValue)")
     }
 
     private func connections(_ server: MemoryKnobs.Server) -> Part {

@@ -87,17 +87,21 @@ package struct MemoryKnobs: Sendable {
         package var bodyBytes: Int
         package var bufferedBodyBytes: Int
         package var bodyValues: Int
+        /// Longer bodies are parsed one at a time, these on every event loop's core.
+        package var shortBodyBytes: Int
         package var connections: Int
         /// Threads that read, parse and answer.
         package var eventLoops: Int
 
         package init(
-            inputs: Int, bodyBytes: Int, bufferedBodyBytes: Int, bodyValues: Int, connections: Int, eventLoops: Int
+            inputs: Int, bodyBytes: Int, bufferedBodyBytes: Int, bodyValues: Int, shortBodyBytes: Int,
+            connections: Int, eventLoops: Int
         ) {
             self.inputs = inputs
             self.bodyBytes = bodyBytes
             self.bufferedBodyBytes = bufferedBodyBytes
             self.bodyValues = bodyValues
+            self.shortBodyBytes = shortBodyBytes
             self.connections = connections
             self.eventLoops = eventLoops
         }

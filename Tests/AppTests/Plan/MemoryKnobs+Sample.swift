@@ -13,6 +13,7 @@ extension MemoryKnobs {
             queuedTexts: 8_192,
             server: Server(
                 inputs: 2_048, bodyBytes: 32 << 20, bufferedBodyBytes: 256 << 20, bodyValues: 1 << 21,
+                shortBodyBytes: 256 << 10,
                 connections: 1_024, eventLoops: 2),
             jobs: Jobs(databaseConnections: 8, runnerConnections: 4, workers: 2, segmentBytes: 1 << 20))
     }

@@ -23,6 +23,8 @@ struct MemoryPlanTests {
         #expect(bytes(of: "activations", knobs, .idle) == 2 * (256 * 8_800 + 160_000))
         #expect(bytes(of: "queue", knobs, .load) == 524_288 * 4 + 8_192 * (costs.queuedText + 1_536))
         #expect(bytes(of: "request_bodies", knobs, .load) == 256 << 20)
+        #expect(bytes(of: "parsing", knobs, .load) == (2_097_152 + 2 * 131_072) * costs.jsonValue)
+        #expect(bytes(of: "answers", knobs, .load) == (8_192 + 2 * 2_048) * 384 * costs.answerValue)
         #expect(bytes(of: "connections", knobs, .load) == 1_024 * costs.connection)
         #expect(bytes(of: "database_connections", knobs, .idle) == 12 * costs.databaseConnection)
         #expect(bytes(of: "embedding_tables", knobs, .idle) == 46_881_792 + 786_432)
