@@ -1,10 +1,16 @@
 // Attention of one sequence, a head at a time: keys and values are packed into panels once, then every block of queries
 // takes one pass: scores, softmax, weighted sum. No more than one block's scores are ever held.
 
-// What multiplies bfloat16 where that is not the register tile, and what is to be done at the end.
-#ifndef EK_ATTEND_BF16
-#define EK_ATTEND_BF16 multiply_bf16
-#define EK_ATTEND_HALF_BF16 multiply_half_bf16
+// What multiplies bfloat16 where that is not the register tile, where blocks of queries begin and end, and what is to be
+// done before and after.
+#ifndef EK_SCORE_BF16
+#define EK_SCORE_BF16 multiply_bf16
+#define EK_SCORE_HALF_BF16 multiply_half_bf16
+#define EK_MIX_BF16 multiply_bf16
+#define EK_MIX_HALF_BF16 multiply_half_bf16
+#define EK_BLOCK_START tile_start
+#define EK_BLOCK_END(block, query_count) tile_start((block) + 1, query_count)
+#define EK_BEFORE_ATTENTION
 #define EK_AFTER_ATTENTION
 #endif
 
@@ -72,12 +78,14 @@ EK_INLINE void attend_block(const ek_attention *sequence, const attention_scratc
     const int32_t width = precision == ek_f32 ? 4 : 2, key_count = sequence->key_count, size = sequence->head_size;
     const int32_t padded_keys = EK_ROUND_UP(key_count, EK_PANEL);
     const int32_t head_steps = (size * width + 3) / 4, key_steps = (key_count * width + 3) / 4;
-    multiply_function *whole = precision == ek_f32 ? multiply_f32 : EK_ATTEND_BF16;
-    multiply_function *half = precision == ek_f32 ? multiply_half_f32 : EK_ATTEND_HALF_BF16;
+    multiply_function *score = precision == ek_f32 ? multiply_f32 : EK_SCORE_BF16;
+    multiply_function *score_half = precision == ek_f32 ? multiply_half_f32 : EK_SCORE_HALF_BF16;
+    multiply_function *mix = precision == ek_f32 ? multiply_f32 : EK_MIX_BF16;
+    multiply_function *mix_half = precision == ek_f32 ? multiply_half_f32 : EK_MIX_HALF_BF16;
 
     const char *queries = (const char *)sequence->q + first_row * sequence->stride + (int64_t)head * size * width;
     for (int32_t k = 0; k < key_count; k += EK_PANEL) {
-        multiply_function *multiply = key_count - k > EK_PANEL / 2 ? whole : half;
+        multiply_function *multiply = key_count - k > EK_PANEL / 2 ? score : score_half;
         multiply(scratch->scores + k, padded_keys, queries, sequence->stride,
                  scratch->keys + (int64_t)k * head_steps * 4, head_steps, row_count);
     }
@@ -90,7 +98,7 @@ EK_INLINE void attend_block(const ek_attention *sequence, const attention_scratc
     }
     char *out = (char *)sequence->out + first_row * sequence->out_stride + (int64_t)head * size * width;
     for (int32_t c0 = 0; c0 < size; c0 += EK_PANEL) {
-        multiply_function *multiply = size - c0 > EK_PANEL / 2 ? whole : half;
+        multiply_function *multiply = size - c0 > EK_PANEL / 2 ? mix : mix_half;
         multiply(scratch->mixed, EK_PANEL, scratch->weights, (int64_t)padded_keys * width,
                  scratch->values + (int64_t)c0 * key_steps * 4, key_steps, row_count);
         for (int32_t r = 0; r < row_count; r++) {
@@ -129,8 +137,8 @@ EK_INLINE void attend_heads(const ek_attention *sequence, void *memory, int32_t 
         pack_values(scratch.values, (const char *)sequence->v + offset, sequence->stride, key_count, size, precision);
         const int32_t tiles = tile_count(sequence->query_count);
         for (int32_t t = 0; t < tiles; t++) {
-            const int32_t row = tile_start(t, sequence->query_count);
-            attend_block(sequence, &scratch, head, row, tile_start(t + 1, sequence->query_count) - row, precision);
+            const int32_t row = EK_BLOCK_START(t, sequence->query_count), end = EK_BLOCK_END(t, sequence->query_count);
+            attend_block(sequence, &scratch, head, row, end - row, precision);
         }
     }
 }
@@ -139,6 +147,7 @@ EK_TARGET static void attention(const ek_attention *sequence, void *scratch, int
     if (sequence->precision == ek_f32) {
         attend_heads(sequence, scratch, first_head, head_count, ek_f32);
     } else {
+        EK_BEFORE_ATTENTION
         attend_heads(sequence, scratch, first_head, head_count, ek_bf16);
         EK_AFTER_ATTENTION
     }

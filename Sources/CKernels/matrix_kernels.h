@@ -84,8 +84,8 @@ EK_INLINE void work_a_step(work_beside *beside) {
 #define EK_GAP __asm__ volatile("nop; nop; nop; nop");
 
 // Up to sixteen steps. Where two threads share a core, it has hardly more matrix registers than both have names for: with
-// eight of them in use nothing overlaps, with six all does (measured: 2 times as fast). So the first columns are loaded
-// twice. Rows pass by once a panel, and their hint leaves the first cache to the panel (1.25 times as fast).
+// all eight in use a load does not overlap a product. So rows and columns take turns in one register each, and the first
+// columns are loaded twice. Rows pass by once a panel: their hint leaves the first cache to the panel.
 #define EK_BLOCK_STEP(row, column)                                  \
     _tile_stream_loadd(row, in, row_stride);                        \
     EK_GAP _tile_loadd(column, columns, panel_stride);              \
@@ -100,8 +100,8 @@ EK_INLINE void work_a_step(work_beside *beside) {
     }                                                               \
     EK_GAP
 
-// tile: (row_count, EK_PANEL), up to sixteen rows, as shape_block was told; or, where it is tall, 17 to 32, of which the
-// last sixteen may be some of the first, too.
+// tile: (row_count, EK_PANEL): up to sixteen rows, as shape_block was told; or, where it is tall, 17 to 32, the last
+// sixteen of which may overlap the first.
 EK_INLINE void multiply_block(float *tile, const char *rows, int64_t row_stride, const char *panel, int32_t step_count,
                               int32_t row_count, work_beside *beside, const ek_precision precision,
                               const int is_tall) {
@@ -144,102 +144,149 @@ EK_INLINE void multiply_slice(float *tile, const char *rows, int64_t row_stride,
     }
 }
 
-// As multiply_rows, of up to sixteen rows; reads no other rows and no further steps. Leaves the registers' shapes changed.
-EK_INLINE void multiply_matrix(float *out, int64_t out_stride, const char *rows, int64_t row_stride, const char *panel,
-                               int32_t step_count, int32_t row_count, const ek_precision precision,
-                               const int vector_count) {
-    const int32_t rest = step_count % EK_MATRIX, whole = step_count - rest;
-    const int64_t panel_stride = EK_PANEL * 4;
+// Blocks of queries of one height, so that the registers' shapes stay: the last begins with rows of the one before it.
+EK_INLINE int32_t block_height(int32_t query_count) {
+    const int32_t blocks = tile_count(query_count);
+    return (query_count + blocks - 1) / blocks;
+}
+
+EK_INLINE int32_t block_start(int32_t block, int32_t query_count) {
+    const int32_t height = block_height(query_count), last = query_count - height;
+    return block * height < last ? block * height : last;
+}
+
+#define EK_BLOCK_START block_start
+#define EK_BLOCK_END(block, query_count) (block_start(block, query_count) + block_height(query_count))
+
+// For both products of attention over blocks of so many queries: 0 and 1 hold sums, 2 and 3 rows and columns of sixteen
+// steps, 4 and 5 those of the steps behind in a head, 6 and 7 in the keys.
+// Changing the shapes takes as long as fifteen products: once a call.
+EK_INLINE void shape_attention(const ek_attention *sequence) {
+    const int32_t row_count = block_height(sequence->query_count);
+    const int32_t head_rest = (sequence->head_size + 1) / 2 % EK_MATRIX;
+    const int32_t key_rest = (sequence->key_count + 1) / 2 % EK_MATRIX;
     matrix_shapes shapes = {.palette = 1};
-    set_shape(&shapes, 0, row_count, EK_MATRIX);
-    set_shape(&shapes, 1, row_count, EK_MATRIX);
-    set_shape(&shapes, 2, row_count, EK_MATRIX);
+    for (int i = 0; i < 3; i++) set_shape(&shapes, i, row_count, EK_MATRIX);
     set_shape(&shapes, 3, EK_MATRIX, EK_MATRIX);
-    set_shape(&shapes, 4, EK_MATRIX, EK_MATRIX);
-    if (rest) {
-        set_shape(&shapes, 5, row_count, rest);
-        set_shape(&shapes, 6, rest, EK_MATRIX);
-        set_shape(&shapes, 7, rest, EK_MATRIX);
+    if (head_rest) {
+        set_shape(&shapes, 4, row_count, head_rest);
+        set_shape(&shapes, 5, head_rest, EK_MATRIX);
+    }
+    if (key_rest) {
+        set_shape(&shapes, 6, row_count, key_rest);
+        set_shape(&shapes, 7, key_rest, EK_MATRIX);
     }
     _tile_loadconfig(&shapes);
-    _tile_zero(0);
-    _tile_zero(1);
-    for (int32_t s = 0; s < whole; s += EK_MATRIX) {
-        const char *columns = panel + s * panel_stride;
-        _tile_loadd(2, rows + 4 * s, row_stride);
-        _tile_loadd(3, columns, panel_stride);
-        EK_MATRIX_DOT(0, 2, 3)
-        if (vector_count == 2) {
-            _tile_loadd(4, columns + 64, panel_stride);
-            EK_MATRIX_DOT(1, 2, 4)
-        }
+}
+
+#define EK_MATRIX_STEP(row, column)                                                  \
+    _tile_loadd(row, rows + 4 * s, row_stride);                                      \
+    _tile_loadd(column, panel + s * panel_stride, panel_stride);                     \
+    _tile_dpbf16ps(0, row, column);                                                  \
+    if (vector_count == 2) {                                                         \
+        _tile_loadd(column, panel + s * panel_stride + 64, panel_stride);            \
+        _tile_dpbf16ps(1, row, column);                                              \
     }
-    if (rest) {
-        const char *columns = panel + whole * panel_stride;
-        _tile_loadd(5, rows + 4 * whole, row_stride);
-        _tile_loadd(6, columns, panel_stride);
-        EK_MATRIX_DOT(0, 5, 6)
-        if (vector_count == 2) {
-            _tile_loadd(7, columns + 64, panel_stride);
-            EK_MATRIX_DOT(1, 5, 7)
-        }
+
+// As multiply_rows, of bfloat16 and as many rows as shape_attention was told of; reads no other rows and steps.
+EK_INLINE void multiply_matrix(float *out, int64_t out_stride, const char *rows, int64_t row_stride, const char *panel,
+                               int32_t step_count, const int vector_count, const int is_over_keys) {
+    const int32_t whole = step_count - step_count % EK_MATRIX;
+    const int64_t panel_stride = EK_PANEL * 4;
+    int32_t s = 0;
+    _tile_zero(0);
+    if (vector_count == 2) _tile_zero(1);
+    for (; s < whole; s += EK_MATRIX) {
+        EK_MATRIX_STEP(2, 3)
+    }
+    if (s < step_count && is_over_keys) {
+        EK_MATRIX_STEP(6, 7)
+        _tile_zero(6);
+        _tile_zero(7);
+    } else if (s < step_count) {
+        EK_MATRIX_STEP(4, 5)
+        _tile_zero(4);
+        _tile_zero(5);
     }
     _tile_stored(0, out, out_stride * 4);
     if (vector_count == 2) _tile_stored(1, out + EK_MATRIX, out_stride * 4);
 }
 
-#define EK_MULTIPLY_MATRIX(name, precision, vector_count)                                                           \
-    EK_TARGET static __attribute__((noinline)) void name(float *out, int64_t out_stride, const char *rows,          \
-                                                         int64_t row_stride, const char *panel, int32_t step_count, \
-                                                         int32_t row_count) {                                       \
-        multiply_matrix(out, out_stride, rows, row_stride, panel, step_count, row_count, precision, vector_count);  \
+#define EK_MULTIPLY_MATRIX(name, vector_count, is_over_keys)                                                          \
+    EK_TARGET static __attribute__((noinline)) void name(float *out, int64_t out_stride, const char *rows,            \
+                                                         int64_t row_stride, const char *panel, int32_t step_count,   \
+                                                         int32_t row_count) {                                         \
+        (void)row_count;                                                                                              \
+        multiply_matrix(out, out_stride, rows, row_stride, panel, step_count, vector_count, is_over_keys);            \
     }
 
-EK_MULTIPLY_MATRIX(multiply_matrix_bf16, ek_bf16, 2)
-EK_MULTIPLY_MATRIX(multiply_matrix_half_bf16, ek_bf16, 1)
+EK_MULTIPLY_MATRIX(score_matrix, 2, 0)
+EK_MULTIPLY_MATRIX(score_half_matrix, 1, 0)
+EK_MULTIPLY_MATRIX(mix_matrix, 2, 1)
+EK_MULTIPLY_MATRIX(mix_half_matrix, 1, 1)
 
-#define EK_ATTEND_BF16 multiply_matrix_bf16
-#define EK_ATTEND_HALF_BF16 multiply_matrix_half_bf16
+#define EK_SCORE_BF16 score_matrix
+#define EK_SCORE_HALF_BF16 score_half_matrix
+#define EK_MIX_BF16 mix_matrix
+#define EK_MIX_HALF_BF16 mix_half_matrix
+#define EK_BEFORE_ATTENTION if (sequence->query_count > 0) shape_attention(sequence);
 #define EK_AFTER_ATTENTION _tile_release();
 
 #define EK_SLICE (2 * EK_MATRIX)  // rows of a tall block
 
 EK_INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// A panel stays in the first cache while all rows pass by it; the epilogue of a slice's products runs beside the next one's.
+// How the rows of a call are cut.
+typedef struct slice_shapes {
+    int32_t height;  // of a matrix register
+    int32_t rest, tail_rest;
+    int have_both;  // the registers' shapes serve the layer and its tail
+} slice_shapes;
+
+EK_INLINE slice_shapes shape_slices(const ek_dense *layer, int32_t row_count, int32_t tail_step_count) {
+    slice_shapes shapes = {least(row_count, EK_MATRIX), layer->step_count % EK_MATRIX, tail_step_count % EK_MATRIX, 0};
+    shapes.have_both = !shapes.rest || !shapes.tail_rest || shapes.rest == shapes.tail_rest;
+    shape_block(shapes.height, shapes.rest ? shapes.rest : shapes.tail_rest);
+    return shapes;
+}
+
+// The tail's products of some rows and one panel.
+EK_INLINE void multiply_tail(float *tail, const ek_dense *layer, const ek_dense_rows *rows, int32_t first_row,
+                             int32_t row_count, int32_t panel, slice_shapes shapes) {
+    const char *in = (const char *)rows->tail + first_row * rows->tail_stride;
+    const int64_t panel_size = (int64_t)layer->tail_step_count * (EK_PANEL * 4);
+    if (!shapes.have_both) shape_block(shapes.height, shapes.tail_rest);
+    multiply_slice(tail, in, rows->tail_stride, (const char *)layer->tail_panels + panel * panel_size,
+                   layer->tail_step_count, row_count, 0, ek_bf16);
+    if (!shapes.have_both) shape_block(shapes.height, shapes.rest);
+}
+
+// A panel stays in the first cache while all rows pass by it; a slice's epilogue runs beside the products of the next.
 EK_INLINE void dense_matrices(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
                               int32_t panel_count, const ek_precision precision) {
     float tiles[2][EK_SLICE * EK_PANEL] __attribute__((aligned(64)));
     float tails[2][EK_SLICE * EK_PANEL] __attribute__((aligned(64)));
-    const int32_t step_count = layer->step_count, tail_step_count = precision == ek_i8 ? layer->tail_step_count : 0;
-    const int64_t panel_size = (int64_t)step_count * (EK_PANEL * 4), tail_size = (int64_t)tail_step_count * (EK_PANEL * 4);
-    const int32_t rest = step_count % EK_MATRIX, tail_rest = tail_step_count % EK_MATRIX;
-    const int has_one_shape = !rest || !tail_rest || rest == tail_rest;
-    const int32_t height = least(row_count, EK_MATRIX), slices = (row_count + EK_SLICE - 1) / EK_SLICE;
-    const int32_t whole_steps = step_count / EK_MATRIX > 0 ? step_count / EK_MATRIX : 1;
-    work_beside beside = {.layer = layer, .rows = rows, .rows_a_step = (EK_SLICE + whole_steps - 1) / whole_steps};
+    const int has_tail = precision == ek_i8 && layer->tail_step_count > 0;
+    const slice_shapes shapes = shape_slices(layer, row_count, has_tail ? layer->tail_step_count : 0);
+    const int64_t panel_size = (int64_t)layer->step_count * (EK_PANEL * 4);
+    const int32_t slices = (row_count + EK_SLICE - 1) / EK_SLICE;
+    const int32_t steps = (layer->step_count + EK_MATRIX - 1) / EK_MATRIX;
+    work_beside beside = {.layer = layer, .rows = rows};
+    beside.rows_a_step = (EK_SLICE + steps - 1) / steps;
     beside.lines_a_step = (EK_SLICE + slices - 1) / slices;
-    shape_block(height, rest ? rest : tail_rest);
-    int turn = 0;
-    for (int32_t panel = first_panel; panel < first_panel + panel_count; panel++) {
+    for (int32_t panel = first_panel, turn = 0; panel < first_panel + panel_count; panel++) {
         const char *weights = (const char *)layer->panels + panel * panel_size;
         beside.ahead = weights + panel_size;
         for (int32_t row = 0; row < row_count; row += EK_SLICE, turn = !turn) {
-            const int32_t count = least(row_count - row, EK_SLICE);
+            const int32_t end = least(row + EK_SLICE, row_count);
             // Fewer than sixteen are multiplied together with rows before them, so that the shapes stay.
-            const int32_t start = count < height ? row_count - height : row, taken = row + count - start;
-            if (tail_step_count > 0) {
-                if (!has_one_shape) shape_block(height, tail_rest);
-                multiply_slice(tails[turn], (const char *)rows->tail + start * rows->tail_stride, rows->tail_stride,
-                               (const char *)layer->tail_panels + panel * tail_size, tail_step_count, taken, 0, ek_bf16);
-                if (!has_one_shape) shape_block(height, rest);
-            }
-            multiply_slice(tiles[turn], (const char *)rows->in + start * rows->in_stride, rows->in_stride, weights,
-                           step_count, taken, &beside, precision);
+            const int32_t first = least(row, end - shapes.height), repeated = (row - first) * EK_PANEL;
+            if (has_tail) multiply_tail(tails[turn], layer, rows, first, end - first, panel, shapes);
+            multiply_slice(tiles[turn], (const char *)rows->in + first * rows->in_stride, rows->in_stride, weights,
+                           layer->step_count, end - first, &beside, precision);
             finish_up_to(&beside, EK_SLICE);
-            const int32_t offset = (row - start) * EK_PANEL;
-            beside.products = (unfinished_rows){tiles[turn] + offset, tail_step_count > 0 ? tails[turn] + offset : 0, row,
-                                                row + count, panel};
+            beside.products = (unfinished_rows){tiles[turn] + repeated, has_tail ? tails[turn] + repeated : 0, row, end,
+                                                panel};
         }
     }
     finish_up_to(&beside, EK_SLICE);
