@@ -12,6 +12,7 @@ The second model is made with `tiny_model.py`: 768 dimensions, six layers, rando
 """
 
 import argparse
+import http.client
 import json
 import os
 import random
@@ -28,6 +29,11 @@ from server import HOST, Server, Verdict, add_server_arguments
 
 SEED = 20261129
 MIB = 1 << 20
+# As the server has them: values of one body, and bytes of the bodies that it parses several at a time.
+MOST_VALUES = 1 << 21
+SHORT_BODY = 256 << 10
+# Of lists in one another; the parser goes 64 deep.
+LIST_DEPTH = 60
 # Pieces of their own in BERT's vocabulary.
 WORDS = (
     "the of and in to was is for on as with by he at from his it an were are which this also be had first one their "
@@ -54,7 +60,7 @@ BUDGETS = {
     "large": {
         "max-inputs": 2_048,
         "max-queued-texts": 16_384,
-        "max-queued-tokens": 1_048_576,
+        "max-queued-tokens": 262_144,
         "max-body-bytes": 16 * MIB,
         "max-buffered-body-bytes": 256 * MIB,
         "max-connections": 1_024,
@@ -78,10 +84,6 @@ class Texts:
                 return " ".join("".join(letters[at : at + 8]) for at in range(0, count, 8))
             return " ".join(self.chance.choices(WORDS, k=count))
 
-    def of_bytes(self, count):
-        unit = self.text(200) + " "
-        return (unit * (count // len(unit) + 1))[:count]
-
 
 def options_of(budget):
     return [part for name, value in budget.items() for part in (f"--{name}", str(value))]
@@ -98,34 +100,55 @@ def peak_bytes(process):
 
 
 class Load:
-    """Clients that keep a server's queue, bodies, parser and connections full until they are stopped."""
+    """Clients that keep a server's queue, bodies, parsers and connections full, until the queue has been answered."""
+
+    PATIENCE = 600  # seconds
 
     def __init__(self, server, budget, texts):
         self.server, self.budget, self.texts = server, budget, texts
         self.stopped = threading.Event()
         self.statuses = {}
+        self.answered = set()
         self.lock = threading.Lock()
-        self.threads = []
+        self.queued_tokens = 0  # at most
 
     def run(self, seconds):
-        crowd, bodies = self.crowd(), self.bodies()
-        long_clients = self.budget["max-buffered-body-bytes"] // self.budget["max-body-bytes"] + 2
-        crowd_clients = self.budget["max-queued-texts"] // self.budget["max-inputs"] + 2
-        idle = self.open_connections(self.budget["max-connections"] - long_clients - crowd_clients - 4)
-        for number in range(crowd_clients):
-            self.start(self.repeat, [crowd[number % len(crowd)]])
-        for _ in range(long_clients):
-            self.start(self.repeat, bodies)
-        self.start(self.repeat, [self.numbers()])
-        time.sleep(seconds)
+        """True where each request of the queue was answered."""
+        crowd, largest = self.crowd(), self.budget["max-body-bytes"]
+        long_clients = self.budget["max-buffered-body-bytes"] // largest + 2
+        short_clients = 2 * (os.cpu_count() or 1)
+        others = len(crowd) + long_clients + 2 * short_clients + 4
+        idle = self.open_connections(self.budget["max-connections"] - others)
+        self.answers = threading.Barrier(len(crowd))
+        for number, body in enumerate(crowd):
+            self.start(f"crowd {number}", body, self.read_late)
+        begin = time.monotonic()
+        while self.tokens() < 0.9 * self.budget["max-queued-tokens"] and time.monotonic() < begin + 30:
+            time.sleep(0.05)
+        for number in range(long_clients):
+            self.start(f"long {number}", self.costly(largest))
+        for number in range(short_clients):
+            # What is left of the budget for bodies; and what is parsed where its request runs.
+            self.start(f"shorter {number}", self.costly(largest // 4))
+            self.start(f"short {number}", self.costly(SHORT_BODY))
+        while time.monotonic() < begin + self.PATIENCE:
+            self.tokens()
+            is_answered = all(f"crowd {number}" in self.answered for number in range(len(crowd)))
+            if is_answered and time.monotonic() > begin + seconds:
+                break
+            time.sleep(0.25)
         self.stopped.set()
         for connection in idle:
             connection.close()
+        return is_answered
 
-    def start(self, target, arguments):
-        thread = threading.Thread(target=target, args=(arguments,), daemon=True)
-        thread.start()
-        self.threads.append(thread)
+    def tokens(self):
+        tokens = self.server.metrics().value("ovenbird_admitted_tokens")
+        self.queued_tokens = max(self.queued_tokens, int(tokens))
+        return tokens
+
+    def start(self, name, body, target=None):
+        threading.Thread(target=target or self.repeat, args=(name, body), daemon=True).start()
 
     def crowd(self):
         """Requests that together hold as many texts, and as many tokens, as the queue takes."""
@@ -134,54 +157,89 @@ class Load:
         bodies = [{"input": [self.texts.text(tokens) for _ in range(self.budget["max-inputs"])]} for _ in range(count)]
         return [json.dumps(body).encode() for body in bodies]
 
-    def bodies(self):
-        """The longest bodies, each of one text, which the model cuts."""
-        text = self.texts.of_bytes(self.budget["max-body-bytes"] - 100)
-        return [json.dumps({"input": text, "priority": "bulk"}).encode()]
-
-    def numbers(self):
-        """The longest list of numbers that a body may be."""
-        size = self.budget["max-body-bytes"] - 100
-        count = min(size // 2, (1 << 21) - 16)
-        body = b'{"token_ids":"model","input":[' + b"1," * (count - 1) + b"1]"
-        return body + b" " * (size - len(body)) + b"}"
+    def costly(self, size):
+        """A body of that size and of as many values as it may hold, the costliest there are: lists of one value. It is
+        refused once it was parsed, and so takes no place in the queue."""
+        unit = b"[" * LIST_DEPTH + b"0" + b"]" * LIST_DEPTH + b","
+        head, tail = b'{"input":"","user":[', b"0]"
+        room = size - len(head) - len(tail) - 1
+        count = min(room // len(unit), (MOST_VALUES - 6) // (LIST_DEPTH + 1))
+        body = head + unit * count + tail
+        return body + b" " * (size - 1 - len(body)) + b"}"
 
     def open_connections(self, count):
+        """Connections that have carried a body, and are kept open."""
+        size = min(MIB, self.budget["max-body-bytes"]) - 100
+        body = json.dumps({"input": "", "user": "x" * size}).encode()
         connections = []
         for _ in range(count):
-            connection = socket.create_connection((HOST, self.server.port))
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            connection.recv(4096)
+            connection = http.client.HTTPConnection(HOST, self.server.port, timeout=60)
+            connection.request("POST", "/v1/embeddings", body, {"Content-Type": "application/json"})
+            connection.getresponse().read()
             connections.append(connection)
         return connections
 
-    def repeat(self, bodies):
-        client = self.server.client(timeout=600)
+    def read_late(self, name, body):
+        """Answers that come together are there together: each is read once all have begun, through a small window,
+        since what the system has taken is not the server's any more."""
+        connection = http.client.HTTPConnection(HOST, self.server.port, timeout=self.PATIENCE)
+        connection._create_connection = narrow_connection
         while not self.stopped.is_set():
-            for body in bodies:
-                try:
-                    status = client.post("/v1/embeddings", body).status
-                except OSError:
-                    status = 0
-                with self.lock:
-                    self.statuses[status] = self.statuses.get(status, 0) + 1
-                if status != 200:
-                    time.sleep(0.05)
+            try:
+                connection.request("POST", "/v1/embeddings", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                if response.status == 200 and name not in self.answered:
+                    self.answers.wait(25)  # seconds; the server gives a reader 30
+                response.read()
+                self.note(name, response.status)
+            except (OSError, threading.BrokenBarrierError, http.client.HTTPException):
+                connection.close()
+                self.note(name, 0)
+
+    def repeat(self, name, body):
+        client = self.server.client(timeout=self.PATIENCE)
+        while not self.stopped.is_set():
+            try:
+                status = client.post("/v1/embeddings", body).status
+            except OSError:
+                status = 0
+            self.note(name, status)
+
+    def note(self, name, status):
+        with self.lock:
+            if status == 200:
+                self.answered.add(name)
+            kind = f"{name.split()[0]} {status}"
+            self.statuses[kind] = self.statuses.get(kind, 0) + 1
+        if status not in (200, 400):
+            time.sleep(0.05)
+
+
+def narrow_connection(address, timeout, source_address=None):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    connection.settimeout(timeout)
+    connection.connect(address)
+    return connection
 
 
 def measure(options, model, is_tiny, name, budget, verdict):
-    settings = [*options_of(budget), *options.serve_option]
+    # Whatever the queue holds is waited for: it is to be filled.
+    settings = [*options_of(budget), "--max-queue-wait", "86400", *options.serve_option]
     foretold = plan(options.ovenbird, model, settings)
     with Server(options.ovenbird, model, *settings) as server:
         idle = server.resident_bytes()
         load = Load(server, budget, Texts(is_tiny))
-        load.run(options.seconds)
+        is_answered = load.run(options.seconds)
         peak = peak_bytes(server.process)
         alive = server.alive()
         server.process.kill()  # what waits in its queue is of no use to anybody
     error = foretold["peak_bytes"] / peak - 1
     shape = "tiny" if is_tiny else "model"
     verdict.expect(alive, f"{shape}, {name}: the server lives")
+    verdict.expect(is_answered, f"{shape}, {name}: all of the queue is answered: {load.statuses}")
+    filled = load.queued_tokens / budget["max-queued-tokens"]
+    verdict.expect(filled > 0.9, f"{shape}, {name}: the queue is filled: {filled:.0%}")
     verdict.expect(abs(error) <= 0.10, f"{shape}, {name}: predicted {foretold['peak_bytes']} of {peak}: {error:+.1%}")
     figures = {
         "model": shape,
@@ -191,6 +249,7 @@ def measure(options, model, is_tiny, name, budget, verdict):
         "predicted_peak_mib": round(foretold["peak_bytes"] / MIB, 1),
         "peak_mib": round(peak / MIB, 1),
         "error_percent": round(100 * error, 1),
+        "queue_filled_percent": round(100 * filled),
         "statuses": load.statuses,
     }
     print(json.dumps(figures), file=sys.stderr, flush=True)
@@ -201,7 +260,7 @@ def refuse(options, verdict):
     """Below the need."""
     budget = BUDGETS["medium"]
     need = plan(options.ovenbird, options.model, options_of(budget))["peak_bytes"]
-    limit = need * 3 // 4
+    limit = need * 9 // 10  # what one number alone can make up for
     settings = [*options_of(budget), "--memory-limit", str(limit), *options.serve_option]
     command = [options.ovenbird, "serve", "--model", options.model, "--port", "0"]
     ended = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=60)
@@ -264,12 +323,14 @@ def flood(options, verdict):
             verdict.expect(abs(info["limit_bytes"] - limit) < 8192, f"/info tells the limit: {info}")
             texts = Texts(False)
             bodies = [
-                json.dumps({"input": [texts.text(texts.chance.choice((8, 16, 32, 64, 128))) for _ in range(16)]}).encode()
+                json.dumps({"input": [texts.text(texts.chance.choice((64, 128, 192, 256))) for _ in range(16)]}).encode()
                 for _ in range(256)
             ]
             capacity = closed_loop(server, bodies, seconds=5)
             counts = open_loop(server, bodies, 4 * capacity / 16, options.seconds, verdict)
             peak = peak_bytes(server.process)
+            refused = sum(count for status, count in counts.items() if status != 200)
+            verdict.expect(refused > 0, f"the flood is more than can be carried: {counts}")
             verdict.expect(server.alive(), "the server lives through the flood")
             verdict.expect(peak <= limit, f"VmHWM {peak} is within the limit {limit}")
             time.sleep(3)
@@ -296,9 +357,9 @@ def closed_loop(server, bodies, seconds):
         while time.monotonic() < stop:
             client.post("/v1/embeddings", bodies[number % len(bodies)]).expect(200)
             done.append(16)
-            number += 8
+            number += 16
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(16)]
     begin = time.monotonic()
     for thread in threads:
         thread.start()
@@ -339,7 +400,7 @@ def open_loop(server, bodies, rate, seconds, verdict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_server_arguments(parser)
-    parser.add_argument("--seconds", type=float, default=20, help="of load for each setting, and of the flood")
+    parser.add_argument("--seconds", type=float, default=20, help="of load for each setting at least, and of the flood")
     parser.add_argument("--budget", choices=BUDGETS, action="append", help="only this one, repeatable")
     parser.add_argument("--only", choices=("settings", "refusal", "flood"), help="only these claims")
     options = parser.parse_args()
