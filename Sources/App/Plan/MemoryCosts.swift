@@ -20,7 +20,7 @@ package struct MemoryCosts: Sendable, Equatable {
 
     /// A text from its parsing until its request is answered, without its bytes, tokens and vector: the headers of its
     /// string and its ids, its place among the request's inputs (twice) and in the request's record, `QueueEntry`, and
-    /// its places in the two tables of `TextWindow`, which are half empty at worst. Of 16,384, 32,768
+    /// its places in the two tables of `TextWindow`, which are half empty or so. Of 16,384, 32,768
     /// and 65,536 texts of some 15 words that waited each took 650, 670 and 710 bytes more than its bytes, its tokens and
     /// the vectors that there were.
     package var queuedText = 700
@@ -34,7 +34,7 @@ package struct MemoryCosts: Sendable, Equatable {
 
     /// A value of a body, as the limit of a body's values counts them. The costliest is a list of one value: the value's
     /// own 32 bytes and the list's block, of 32 bytes of header and what the allocator adds. 2,097,000 lists within lists
-    /// took 162 MiB beside their text, strings of 16 bytes in lists of 17 as many.
+    /// took 162 MiB beside their text, strings of 16 bytes in lists of 17 about as much.
     package var jsonValue = 80
 
     package init() {}
