@@ -265,6 +265,7 @@ EK_INLINE void multiply_tail(float *tail, const ek_dense *layer, const ek_dense_
 // A panel stays in the first cache while all rows pass by it; a slice's epilogue runs beside the products of the next.
 EK_INLINE void dense_matrices(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
                               int32_t panel_count, const ek_precision precision) {
+    if (row_count == 0) return;  // no register has a shape of no rows
     float tiles[2][EK_SLICE * EK_PANEL] __attribute__((aligned(64)));
     float tails[2][EK_SLICE * EK_PANEL] __attribute__((aligned(64)));
     const int has_tail = precision == ek_i8 && layer->tail_step_count > 0;
