@@ -20,6 +20,8 @@ package struct QueueEntry: Sendable, Equatable {
     /// Whose turn it takes.
     package let client: ClientID
     package let arrival: ContinuousClock.Instant
+    /// When its request was told to expect the answer.
+    package let due: ContinuousClock.Instant
     /// Names the text. Grows from one admitted text to the next, over both lanes.
     package let order: UInt64
 

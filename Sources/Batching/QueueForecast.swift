@@ -8,6 +8,12 @@ struct QueueForecast {
     let completedTokens: Int
     /// From then to the answer: what is told.
     let wait: Duration
+
+    /// The same of a request that waits, too, for texts of others until then.
+    func waiting(atLeast others: Duration) -> QueueForecast {
+        // Of what it brings itself nothing can be learned then.
+        others > wait ? QueueForecast(tokensAhead: 0, completedTokens: completedTokens, wait: others) : self
+    }
 }
 
 /// Forecasts, and what became of them: passes are filled by length and not in order, and new work changes whose turn it

@@ -145,6 +145,23 @@ extension SchedulerState {
         return (forecasters[lane] ?? QueueForecaster()).forecast(ahead + running.tokenCount / 2, by: throughput)
     }
 
+    /// Of a request whose texts were tokenized; those that wait or run already are others' work.
+    private func forecast(
+        of record: RequestRecord, for results: [Result<TokenSequence, EmbeddingError>], now: ContinuousClock.Instant
+    ) -> QueueForecast {
+        var newTokenCount = 0
+        var othersDue = now
+        for case .success(let sequence) in results {
+            if configuration.mode == .continuous, let (_, _, due) = window.find(sequence) {
+                othersDue = max(othersDue, due)
+            } else {
+                newTokenCount += sequence.ids.count
+            }
+        }
+        return forecast(of: record.client, in: record.lane, adding: newTokenCount)
+            .waiting(atLeast: now.duration(to: othersDue))
+    }
+
     private mutating func admit(
         _ results: [Result<TokenSequence, EmbeddingError>], of id: RequestID, now: ContinuousClock.Instant
     ) -> SchedulerAction {
@@ -152,7 +169,9 @@ extension SchedulerState {
         var tokenCount = 0
         for case .success(let sequence) in results { tokenCount += sequence.ids.count }
         if let refusal = refusal(of: record, tokenCount: tokenCount, now: now) { return end(id, with: refusal) }
-        record.forecast = forecast(of: record.client, in: record.lane, adding: tokenCount)
+        let forecast = forecast(of: record, for: results, now: now)
+        record.forecast = forecast
+        let due = now.advanced(by: forecast.wait)
         budget.take(tokenCount, for: record.client)
         record.beginRows(results.count, now: now)
         var admitted = BatchingEvent.Admission(lane: record.lane, tokenCount: tokenCount)
@@ -161,7 +180,7 @@ extension SchedulerState {
             case .failure(let error): record.appendFailed(error)
             case .success(let sequence):
                 let (order, isNew) = enqueue(
-                    sequence, .init(request: id, index: index), lane: record.lane, client: record.client, now: now)
+                    sequence, .init(request: id, index: index), of: record, due: due, now: now)
                 record.appendOpen(sequence, order: order)
                 admitted.sequenceCount += 1
                 if !isNew { admitted.sharedCount += 1 }
@@ -197,31 +216,26 @@ extension SchedulerState {
 
     /// A text that waits or runs already is joined; a bulk one that waits moves to the lane of whoever has less time.
     private mutating func enqueue(
-        _ sequence: TokenSequence, _ subscriber: TextWindow.Subscriber, lane: Lane, client: ClientID,
-        now: ContinuousClock.Instant
+        _ sequence: TokenSequence, _ subscriber: TextWindow.Subscriber, of record: RequestRecord,
+        due: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) -> (order: UInt64, isNew: Bool) {
-        if configuration.mode == .continuous, let (order, place) = window.find(sequence) {
+        func entry(_ order: UInt64) -> QueueEntry {
+            QueueEntry(
+                request: subscriber.request, index: subscriber.index, sequence: sequence, lane: record.lane,
+                client: record.client, arrival: now, due: due, order: order)
+        }
+        if configuration.mode == .continuous, let (order, place, _) = window.find(sequence) {
             window.join(order, subscriber)
-            if case .waiting(.bulk) = place, lane == .interactive {
+            if case .waiting(.bulk) = place, record.lane == .interactive {
                 _ = waiting.remove(order, in: .bulk)
                 window.move(order, to: .waiting(.interactive))
-                append(sequence, order: order, subscriber, lane: .interactive, client: client, now: now)
+                waiting.append(entry(order))
             }
             return (order, false)
         }
-        let order = window.insert(sequence, in: lane, for: subscriber)
-        append(sequence, order: order, subscriber, lane: lane, client: client, now: now)
+        let order = window.insert(sequence, in: record.lane, due: due, for: subscriber)
+        waiting.append(entry(order))
         return (order, true)
-    }
-
-    private mutating func append(
-        _ sequence: TokenSequence, order: UInt64, _ subscriber: TextWindow.Subscriber, lane: Lane, client: ClientID,
-        now: ContinuousClock.Instant
-    ) {
-        waiting.append(
-            QueueEntry(
-                request: subscriber.request, index: subscriber.index, sequence: sequence, lane: lane, client: client,
-                arrival: now, order: order))
     }
 
     private mutating func wakeTokenizer() -> [Int] {

@@ -73,7 +73,7 @@ package struct SchedulerState: ~Copyable {
         switch configuration.mode {
         case .continuous:
             entries = waiting.takeBest(
-                idleThreadCount: configuration.computeThreadCount - running.threadCount)
+                idleThreadCount: configuration.computeThreadCount - running.threadCount, now: now)
         case .firstComeFirstServed(let batchSize, let wait):
             let due = waiting.oldestArrival.map { $0.advanced(by: wait) }
             if let due, phase == .open, waiting.count < batchSize, now < due {
@@ -114,7 +114,7 @@ package struct SchedulerState: ~Copyable {
             // Of what its pass takes, bulk work keeps its share.
             Double(tokens.taken) * waiting.creditOfToken < Double(tokens.own)
         else { return nil }
-        let entries = waiting.takeInterlude()
+        let entries = waiting.takeInterlude(now: now)
         guard !entries.isEmpty else { return nil }
         for entry in entries { window.move(entry.order, to: .running) }
         let pass = running.begin(entries, thread: thread, now: now, isInterlude: true)

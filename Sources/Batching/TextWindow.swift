@@ -17,6 +17,7 @@ struct TextWindow {
     private struct Text {
         let key: Key
         var place: Place
+        let due: ContinuousClock.Instant
         var subscribers: [Subscriber]
     }
 
@@ -43,17 +44,19 @@ struct TextWindow {
     private var orders: [Key: UInt64] = [:]
     private var lastOrder: UInt64 = 0
 
-    /// The text of these tokens that waits or runs, if one does.
-    func find(_ sequence: TokenSequence) -> (order: UInt64, place: Place)? {
+    /// The text of these tokens that waits or runs, if one does, and when whoever brought it was told to expect it.
+    func find(_ sequence: TokenSequence) -> (order: UInt64, place: Place, due: ContinuousClock.Instant)? {
         guard let order = orders[Key(sequence)], let text = texts[order] else { return nil }
-        return (order, text.place)
+        return (order, text.place, text.due)
     }
 
     /// A new text, which waits. Returns what names it.
-    mutating func insert(_ sequence: TokenSequence, in lane: Lane, for subscriber: Subscriber) -> UInt64 {
+    mutating func insert(
+        _ sequence: TokenSequence, in lane: Lane, due: ContinuousClock.Instant, for subscriber: Subscriber
+    ) -> UInt64 {
         lastOrder += 1
         let key = Key(sequence)
-        texts[lastOrder] = Text(key: key, place: .waiting(lane), subscribers: [subscriber])
+        texts[lastOrder] = Text(key: key, place: .waiting(lane), due: due, subscribers: [subscriber])
         orders[key] = lastOrder
         return lastOrder
     }

@@ -65,12 +65,12 @@ struct WaitingLanes {
     /// client's own, then the lane's, then the other lane's. Empty only where nothing waits.
     ///
     /// - Parameter idleThreadCount: threads without a pass, the asking one included.
-    mutating func takeBest(idleThreadCount: Int) -> [QueueEntry] {
+    mutating func takeBest(idleThreadCount: Int, now: ContinuousClock.Instant) -> [QueueEntry] {
         guard let lane = nextLane else { return [] }
         // Threads that idle share what waits; one that is alone takes all it may.
         let share = (tokenCount + idleThreadCount - 1) / max(1, idleThreadCount)
         let budget = min(configuration.maximumBatchTokens, max(share, configuration.minimumShareTokens))
-        guard var filling = seed(from: lane, budget: budget) else { return [] }
+        guard var filling = seed(from: lane, budget: budget, now: now) else { return [] }
         let mayBeOwed = !bulk.isEmpty
         switch lane {
         case .interactive: filling.fill(from: &bulk, rectangleLimit: min(budget, configuration.bulkFillTokens))
@@ -82,17 +82,17 @@ struct WaitingLanes {
 
     /// What may run between two layers of a bulk pass: one interactive text, with others and bulk ones of like lengths
     /// where that keeps the pass short. Empty where no interactive text waits. It counts for bulk work's share.
-    mutating func takeInterlude() -> [QueueEntry] {
+    mutating func takeInterlude(now: ContinuousClock.Instant) -> [QueueEntry] {
         guard !interactive.isEmpty,
-            var filling = seed(from: .interactive, budget: configuration.interludeTokens)
+            var filling = seed(from: .interactive, budget: configuration.interludeTokens, now: now)
         else { return [] }
         filling.fill(from: &bulk, rectangleLimit: configuration.interludeTokens)
         settle(filling.entries, mayBeOwed: true)
         return filling.entries
     }
 
-    private mutating func seed(from lane: Lane, budget: Int) -> PassFilling? {
-        guard let seed = self[lane].takeSeed() else { return nil }
+    private mutating func seed(from lane: Lane, budget: Int, now: ContinuousClock.Instant) -> PassFilling? {
+        guard let seed = self[lane].takeSeed(now: now) else { return nil }
         var filling = PassFilling(seed: seed, configuration: configuration)
         filling.fill(from: &self[lane], of: seed.client, rectangleLimit: budget)
         filling.fill(from: &self[lane], rectangleLimit: budget)

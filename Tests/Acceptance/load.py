@@ -10,8 +10,11 @@ import math
 import os
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
+
+from server import read_texts
 
 
 def add_load_arguments(parser):
@@ -52,6 +55,16 @@ class Generator:
         if process.returncode != 0:
             raise SystemExit(f"loadtest ended with status {process.returncode}: {output[-500:]}")
         return output.splitlines()[-1]
+
+
+def versions_of(path, count):
+    """A file, while it is open, of every text of the set `count` times over, each with another ending."""
+    file = tempfile.NamedTemporaryFile("w", suffix=".ndjson")
+    texts = read_texts(path)
+    for version in range(count):
+        file.writelines(json.dumps({"text": f"{text} ({version})"}) + "\n" for text in texts)
+    file.flush()
+    return file
 
 
 def clean_environment():

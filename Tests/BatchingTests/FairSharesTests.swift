@@ -35,6 +35,45 @@ struct FairSharesTests {
         #expect(second == [lone, lone, lone, flood])
     }
 
+    /// Nine clients come back, each with a tenth of what the tenth one asked for, whenever they have their answers.
+    @Test func aLongRequestIsNotPassedOverForLongAfterItWasPromised() throws {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        var owners: [RequestID: ClientID] = [:]
+        for number in 0..<9 {
+            let client = ClientID("short \(number)")
+            owners[bench.submit(Array(repeating: 100, count: 4), client: client).0] = client
+        }
+        let (long, _) = bench.submit(Array(repeating: 100, count: 40), client: lone)
+        let start = bench.now
+        for _ in 0..<1_000 {
+            let pass = try bench.neededPass()
+            bench.advance(.milliseconds(100))
+            for answer in bench.end(pass).answers {
+                if answer.request == long {
+                    let promise = try #require(try answer.result.get().promisedWait)
+                    // With fair turns alone five times as long.
+                    #expect(start.duration(to: bench.now) < promise * 2)
+                    return
+                }
+                guard let client = owners.removeValue(forKey: answer.request) else { continue }
+                owners[bench.submit(Array(repeating: 100, count: 4), client: client).0] = client
+            }
+        }
+        Issue.record("never answered")
+    }
+
+    @Test func whoComesWhileOthersAreOverdueWaitsForOneTurnMore() throws {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        bench.submit(Array(repeating: 20, count: 50), client: flood)
+        bench.advance(.seconds(60))
+        for _ in 0..<5 {
+            _ = bench.pass()
+            bench.submit([20], client: lone)
+            let clients = (0..<2).compactMap { _ in bench.pass()?.entries[0].client }
+            #expect(clients.contains(lone))
+        }
+    }
+
     @Test func nobodySavesUpTurns() {
         var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
         bench.submit(Array(repeating: 20, count: 100), client: flood)
