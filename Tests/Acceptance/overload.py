@@ -94,7 +94,8 @@ def main():
         texts = ["--input", file.name]
         capacities = [measure_capacity(server, generator, texts, verdict)]
         rate = options.times * capacities[0] / TEXTS_PER_REQUEST
-        print(f"capacity {capacities[0]:.1f} texts/s; the flood is {rate:.1f} requests/s of {TEXTS_PER_REQUEST}", flush=True)
+        offer = f"{rate:.1f} requests/s of {TEXTS_PER_REQUEST}"
+        print(f"capacity {capacities[0]:.1f} texts/s; the flood is {offer}", flush=True)
         rested = server.resident_bytes()
         with ResidentMemory(server) as memory, LatencyProbe(server) as probe:
             time.sleep(4)

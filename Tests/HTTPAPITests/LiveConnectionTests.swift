@@ -25,6 +25,18 @@ struct LiveConnectionTests {
         }
     }
 
+    /// Whose answer is ready before the reader comes to the request's end.
+    @Test func connectionsAreKeptAfterRequestsWithoutABody() async throws {
+        try await withServer { server in
+            try await server.withConnection { connection in
+                for _ in 1...500 {
+                    try await connection.write(.get("/livez"))
+                    #expect(try await !connection.readAnswer().head.lowercased().contains("connection: close"))
+                }
+            }
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
         try await withServer { server in
             try await server.withConnection { connection in

@@ -149,6 +149,8 @@ struct ConnectionChannel: ServerChildChannel {
                     let (stream, source) = RequestBody.makeStream()
                     body = source
                     arrival = BodyArrival()
+                    // Its answer may be ready before the end of nothing is seen.
+                    if !head.announcesBody { arrival.complete() }
                     requests.yield(.request(Request(head: head, body: stream), arrival))
                 case .body(let buffer): await body?.yield(buffer)
                 case .end:
@@ -220,4 +222,11 @@ private final class ConnectionNumbers: Sendable {
     private let last = Atomic(0)
 
     func next() -> Int { last.add(1, ordering: .relaxed).newValue }
+}
+
+extension HTTPRequest {
+    /// Without either of these fields a request has no body (RFC 9112, 6.3).
+    fileprivate var announcesBody: Bool {
+        headerFields[.transferEncoding] != nil || headerFields[.contentLength].map { $0 != "0" } ?? false
+    }
 }
