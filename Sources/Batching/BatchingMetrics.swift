@@ -22,6 +22,11 @@ package struct BatchingMetrics: Sendable {
     /// `…{kind="computed"}`: rows that went through the dense layers: the rectangle in the padded layout, the real ones
     /// in the packed.
     private let computedTokens: Counter
+    /// `ovenbird_operations_total`: of the dense layers and attention of all passes, a multiplication and an addition being
+    /// two. Its rate over the peak is the share of the machine that they got.
+    private let operations: FloatingPointCounter
+    /// `ovenbird_peak_operations_per_second`: of bare loops on all compute threads, measured once.
+    private let peakOperations: Meter
 
     /// `ovenbird_interlude_passes_total`: those of them that ran between two layers of another.
     private let interludes: Counter
@@ -71,9 +76,15 @@ package struct BatchingMetrics: Sendable {
     private let failures: [FailureCause: Counter]
 
     private let layout: BatchLayout
+    private let operationCount: @Sendable (_ lengths: [Int]) -> Double
 
-    /// - Parameter layout: how the encoder walks a batch; decides what counts as computed.
-    package init(layout: BatchLayout, factory: any MetricsFactory) {
+    /// - Parameters:
+    ///   - layout: how the encoder walks a batch; decides what counts as computed.
+    ///   - operationCount: what the encoder does for sequences of these lengths, in tokens.
+    package init(
+        layout: BatchLayout, factory: any MetricsFactory,
+        operationCount: @escaping @Sendable (_ lengths: [Int]) -> Double
+    ) {
         func counter(_ label: String, _ dimensions: [(String, String)] = []) -> Counter {
             Counter(label: "ovenbird_\(label)", dimensions: dimensions, factory: factory)
         }
@@ -90,6 +101,7 @@ package struct BatchingMetrics: Sendable {
                 })
         }
         self.layout = layout
+        self.operationCount = operationCount
         passes = counter("passes_total")
         gangPasses = counter("gang_passes_total")
         passSequences = Recorder(label: "ovenbird_pass_sequences", dimensions: [], aggregate: true, factory: factory)
@@ -97,6 +109,8 @@ package struct BatchingMetrics: Sendable {
         realTokens = counter("tokens_total", [("kind", "real")])
         rectangleTokens = counter("tokens_total", [("kind", "rectangle")])
         computedTokens = counter("tokens_total", [("kind", "computed")])
+        operations = FloatingPointCounter(label: "ovenbird_operations_total", dimensions: [], factory: factory)
+        peakOperations = meter("peak_operations_per_second")
         interludes = counter("interlude_passes_total")
         repeatedPasses = counter("repeated_passes_total")
         lostThreads = counter("lost_threads_total")
@@ -148,6 +162,7 @@ package struct BatchingMetrics: Sendable {
             case .padded: computedTokens.increment(by: pass.rectangleTokenCount)
             case .packed: computedTokens.increment(by: pass.tokenCount)
             }
+            operations.increment(by: operationCount(pass.entries.map(\.tokenCount)))
             computeTime.recordNanoseconds(elapsed.nanoseconds)
         case .dropped(let sequenceCount):
             cancelledWaitingTexts.increment(by: sequenceCount)
@@ -158,6 +173,11 @@ package struct BatchingMetrics: Sendable {
         case .threadLost:
             lostThreads.increment()
         }
+    }
+
+    /// - Parameter operationsPerSecond: of all compute threads together, at best.
+    package func setPeak(_ operationsPerSecond: Double) {
+        peakOperations.set(operationsPerSecond)
     }
 
     /// What holds at this moment; called before each scrape, so that no gauge is ever behind.

@@ -59,7 +59,9 @@ struct BatchingEmbedderTests {
         configure(&configuration)
         return BatchingEmbedder(
             model: Self.model, configuration: configuration,
-            metrics: BatchingMetrics(layout: layout, factory: metrics), paddingID: 0, tokenize: Self.tokenize,
+            metrics: BatchingMetrics(
+                layout: layout, factory: metrics, operationCount: { Double($0.reduce(0, +)) }),
+            paddingID: 0, tokenize: Self.tokenize,
             makeEncoder: { ClosureEncoder(body: makeEncoder()) })
     }
 
@@ -248,6 +250,7 @@ struct BatchingEmbedderTests {
         #expect(try count("tokens_total", [("kind", "real")]) == 74)
         #expect(try count("tokens_total", [("kind", "rectangle")]) == 76)
         #expect(try count("tokens_total", [("kind", "computed")]) == 76)
+        #expect(try count("operations_total") == 74)
         #expect(try count("texts_truncated_total") == 1)
         #expect(try count("texts_admitted_total", [("lane", "bulk")]) == 3)
         #expect(try metrics.expectTimer("ovenbird_stage_seconds", [("stage", "queue")]).values.count == 3)

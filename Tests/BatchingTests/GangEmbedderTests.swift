@@ -62,7 +62,9 @@ enum LoneEmbedder {
             fingerprint: ModelFingerprint(bytes: Array(repeating: 0, count: 32)))
         return BatchingEmbedder(
             model: description, configuration: configuration,
-            metrics: BatchingMetrics(layout: .packed, factory: metrics), paddingID: 0,
+            metrics: BatchingMetrics(
+                layout: .packed, factory: metrics, operationCount: { Double($0.reduce(0, +)) }),
+            paddingID: 0,
             tokenize: { input, _ throws(TokenizationRefusal) in
                 switch input {
                 case .text(let text): TokenSequence(ids: text.utf8.map { Int32($0) })

@@ -22,6 +22,9 @@ struct Engine: Sendable {
 
     /// Reads the model and starts the compute threads.
     ///
+    /// Time that the machine's peak is measured for at a server's start.
+    private static let peakSeconds = 0.03
+
     /// - Parameters:
     ///   - servedNames: the model's names besides its folder's.
     ///   - admission: what the queue takes; nil for offline work.
@@ -46,7 +49,13 @@ struct Engine: Sendable {
         let registry = PrometheusRegistry()
         let limit = contents.description.maximumSequenceLength
         let (encoder, tokenizer) = (contents.encoder, contents.tokenizer)
-        let metrics = BatchingMetrics(layout: layout, factory: registry)
+        let metrics = BatchingMetrics(
+            layout: layout, factory: registry, operationCount: { encoder.operationCount(lengths: $0) })
+        // Of serving alone: whatever else an engine does ends with figures of its own.
+        if admission != nil {
+            metrics.setPeak(
+                MachinePeak.measure(precision: encoder.precision, threads: threadCount, seconds: Self.peakSeconds))
+        }
         embedder = BatchingEmbedder(
             model: contents.description, configuration: configuration, metrics: metrics, paddingID: tokenizer.paddingID,
             tokenize: { input, role throws(TokenizationRefusal) in
