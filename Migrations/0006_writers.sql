@@ -1,7 +1,11 @@
 -- oldest-binary: 2
 --
--- What a segment brings a collection is written by a function of the collection's own, which each session plans once. As
--- one statement for any collection it was planned again for every segment, at a sixth of the whole step's cost.
+-- What a segment brings a collection is written by a function of the collection's own, which a session plans anew only
+-- when the tables' statistics change. As one statement for any collection it was planned for every segment, at a sixth of
+-- the whole step's cost.
+
+-- Whoever is making a collection is waited for, or makes it with what stands below.
+LOCK TABLE ovenbird.collections IN SHARE ROW EXCLUSIVE MODE;
 
 -- Writes a leased segment's outcomes as documents and vectors. Of one id the last input counts; and only what is later
 -- than the stored version is written at all. A new version of an equal text leaves its vector's row alone.
@@ -13,18 +17,14 @@ DECLARE
         SELECT n.nspname FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
         WHERE e.extname = 'vector');
 BEGIN
-    -- All that is joined has some hundred rows, whatever the statistics of a table that has just been filled may say: each
-    -- table is read by one range of its key, and rows are matched by hash.
+    -- Planned under the settings of finish_segment, which calls it.
     EXECUTE format($sql$
-        CREATE FUNCTION ovenbird.write_outcomes_%1$s(
+        CREATE OR REPLACE FUNCTION ovenbird.write_outcomes_%1$s(
             the_job bigint, first int, last int,
             seqs int[], token_counts int[], truncations boolean[], embeddings %2$I.halfvec[]
         ) RETURNS void
         LANGUAGE plpgsql
         SET plan_cache_mode = force_generic_plan
-        SET enable_nestloop = off
-        SET enable_seqscan = off
-        SET jit = off
         AS $body$
         BEGIN
             WITH outcome AS MATERIALIZED (
@@ -59,40 +59,56 @@ BEGIN
         END
         $body$
         $sql$, collection_id, vector_schema);
+    EXECUTE format('ALTER FUNCTION ovenbird.write_outcomes_%s OWNER TO %I', collection_id, (
+        SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c
+        WHERE c.oid = format('ovenbird.documents_%s', collection_id)::regclass));
 END
 $$;
 
-CREATE OR REPLACE FUNCTION ovenbird.create_collection(
-    collection_name text, model_name text, model_fingerprint bytea, model_dimensions int, collection_metric text,
-    OUT created boolean, OUT collection ovenbird.collection_details
-)
+CREATE OR REPLACE FUNCTION ovenbird.create_collection_tables(collection_id bigint, view_name text, dimensions int)
+RETURNS void
 LANGUAGE plpgsql
+SET client_min_messages = warning
 AS $$
 DECLARE
-    version_id bigint;
-    new_id bigint;
+    vector_schema name := (
+        SELECT n.nspname FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'vector');
 BEGIN
-    created := false;
-    LOOP
-        SELECT * INTO collection FROM ovenbird.collection_details AS c WHERE c.name = collection_name;
-        EXIT WHEN FOUND;
-
-        INSERT INTO ovenbird.model_versions (name, fingerprint, dimensions)
-        VALUES (model_name, model_fingerprint, model_dimensions)
-        ON CONFLICT (fingerprint, name) DO NOTHING;
-        SELECT m.id INTO STRICT version_id FROM ovenbird.model_versions AS m
-        WHERE m.fingerprint = model_fingerprint AND m.name = model_name;
-
-        INSERT INTO ovenbird.collections (name, model_version_id, metric)
-        VALUES (collection_name, version_id, collection_metric)
-        ON CONFLICT (name) DO NOTHING
-        RETURNING id INTO new_id;
-        IF FOUND THEN
-            created := true;
-            PERFORM ovenbird.create_collection_tables(new_id, collection_name, model_dimensions);
-            PERFORM ovenbird.create_collection_writer(new_id);
-        END IF;
-    END LOOP;
+    EXECUTE format($sql$
+        CREATE TABLE ovenbird.documents_%s (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            external_id text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(external_id) BETWEEN 1 AND 512),
+            -- Counts the versions of this row; 1 is the first. 0 only lives inside a writer's transaction.
+            revision bigint NOT NULL DEFAULT 1,
+            token_count int NOT NULL CHECK (token_count >= 0),
+            truncated boolean NOT NULL,
+            content_sha256 bytea NOT NULL CHECK (octet_length(content_sha256) = 32),
+            created_at timestamptz NOT NULL DEFAULT now(),
+            updated_at timestamptz NOT NULL DEFAULT now(),
+            text text NOT NULL,
+            metadata jsonb NOT NULL CHECK (jsonb_typeof(metadata) = 'object'),
+            -- Of all that was ever written for this id, or waits to be, the largest is the latest.
+            version bigint NOT NULL DEFAULT nextval('ovenbird.document_versions')
+        )$sql$, collection_id);
+    EXECUTE format('CREATE INDEX ON ovenbird.documents_%s USING hash (content_sha256)', collection_id);
+    EXECUTE format($sql$
+        CREATE TABLE ovenbird.vectors_%s (
+            document_id bigint PRIMARY KEY,
+            embedding %I.halfvec(%s) NOT NULL
+        )$sql$, collection_id, vector_schema, dimensions);
+    PERFORM ovenbird.create_vector_triggers(collection_id);
+    PERFORM ovenbird.create_collection_writer(collection_id);
+    -- 24 bytes of row header, 8 of key and 8 of vector header beside 2 bytes a dimension: up to here a row fits a page
+    -- of 8 KiB and is read without the detour over TOAST, where anything over 2 KB would else go.
+    IF dimensions <= 4000 THEN
+        EXECUTE format('ALTER TABLE ovenbird.vectors_%s ALTER embedding SET STORAGE PLAIN', collection_id);
+    END IF;
+    EXECUTE format($sql$
+        CREATE VIEW ovenbird_views.%I AS
+            SELECT d.external_id AS id, d.text, d.metadata, v.embedding, d.token_count, d.truncated
+            FROM ovenbird.documents_%s AS d JOIN ovenbird.vectors_%2$s AS v ON v.document_id = d.id
+        $sql$, view_name, collection_id);
 END
 $$;
 
@@ -183,6 +199,10 @@ BEGIN
             EXECUTE format('SELECT ovenbird.write_outcomes_%s($1, $2, $3, $4, $5, $6, $7)', target)
             USING leased.job_id, leased.first_seq, leased.last_seq, seqs, token_counts, truncations, embeddings;
         EXCEPTION WHEN undefined_table OR undefined_function THEN
+            -- Of a collection that is there something else is missing, which may come back.
+            IF EXISTS (SELECT FROM ovenbird.collections AS c WHERE c.id = target) THEN
+                RAISE;
+            END IF;
             -- What was leased is available again, to nobody: claims pass by a job that has ended.
             UPDATE ovenbird.job_segments SET
                 state = 'available', lease_token = NULL, lease_expires_at = NULL, worker = NULL

@@ -9,8 +9,8 @@ import Embeddings
 /// so that those who have had turns are not passed over by ever new ones.
 ///
 /// A forecast knows nothing of who comes later, so with fair turns alone a long request is passed by more than it was told.
-/// Every other turn is therefore that of the text that is most overdue, where one is: promises are kept from half of what
-/// is done, and whoever has had less than its part never waits for more than one such turn.
+/// Every other turn is therefore that of the client whose oldest text is most overdue, where one is: promises are kept from
+/// half of what is done, and whoever has had less than its part waits for one such turn more.
 struct LaneQueue {
     private struct Places {
         let ofAll: LengthBuckets.Slot
@@ -77,7 +77,7 @@ struct LaneQueue {
         return all.oldest.map { take($0) }
     }
 
-    /// The oldest text of the client whose turn it is.
+    /// The oldest text of the client whose turn it is, or that is most overdue.
     mutating func takeSeed(now: ContinuousClock.Instant) -> QueueEntry? {
         forgetAbsentClients()
         presentCount = 0
@@ -142,8 +142,9 @@ struct LaneQueue {
 
     private mutating func take(_ entry: QueueEntry) -> QueueEntry {
         clients[entry.client]?.tag += entry.tokenCount
-        // As if one more were here, so that whoever comes goes before one who has had as much.
-        virtualTime += entry.tokenCount / (presentCount + 1)
+        // As if one more were here, so that whoever comes goes before one who has had as much. Not by an overdue turn, or
+        // whoever comes would begin behind all who wait for theirs.
+        if !wasOverdueTurn { virtualTime += entry.tokenCount / (presentCount + 1) }
         return remove(entry.order)
     }
 }

@@ -152,14 +152,26 @@ extension SchedulerState {
         var newTokenCount = 0
         var othersDue = now
         for case .success(let sequence) in results {
-            if configuration.mode == .continuous, let (_, _, due) = window.find(sequence) {
+            if configuration.mode == .continuous, let (_, place, due) = window.find(sequence),
+                !Self.changesLane(place, to: record.lane)
+            {
                 othersDue = max(othersDue, due)
             } else {
                 newTokenCount += sequence.ids.count
             }
         }
-        return forecast(of: record.client, in: record.lane, adding: newTokenCount)
-            .waiting(atLeast: now.duration(to: othersDue))
+        let own =
+            newTokenCount > 0
+            ? forecast(of: record.client, in: record.lane, adding: newTokenCount)
+            : QueueForecast(
+                tokensAhead: 0, completedTokens: throughput.completedTokens,
+                wait: throughput.time(for: running.tokenCount / 2))
+        return own.waiting(atLeast: now.duration(to: othersDue))
+    }
+
+    /// Whether a text that waits moves to the lane of a request that joins it: of whoever has less time.
+    private static func changesLane(_ place: TextWindow.Place, to lane: Lane) -> Bool {
+        if case .waiting(.bulk) = place { lane == .interactive } else { false }
     }
 
     private mutating func admit(
@@ -168,8 +180,10 @@ extension SchedulerState {
         guard var record = requests[id] else { return SchedulerAction() }
         var tokenCount = 0
         for case .success(let sequence) in results { tokenCount += sequence.ids.count }
-        if let refusal = refusal(of: record, tokenCount: tokenCount, now: now) { return end(id, with: refusal) }
         let forecast = forecast(of: record, for: results, now: now)
+        if let refusal = refusal(of: record, tokenCount: tokenCount, forecast: forecast, now: now) {
+            return end(id, with: refusal)
+        }
         record.forecast = forecast
         let due = now.advanced(by: forecast.wait)
         budget.take(tokenCount, for: record.client)
@@ -199,7 +213,7 @@ extension SchedulerState {
     }
 
     private mutating func refusal(
-        of record: RequestRecord, tokenCount: Int, now: ContinuousClock.Instant
+        of record: RequestRecord, tokenCount: Int, forecast: QueueForecast, now: ContinuousClock.Instant
     ) -> EmbeddingError? {
         if tokenCount > budget.limit { return .requestTooLarge(tokenCount: tokenCount, limit: budget.limit) }
         if let shortfall = budget.shortfall(of: record.client, taking: tokenCount) {
@@ -208,8 +222,7 @@ extension SchedulerState {
         // Where nothing else is to be done the forecast is not asked: what is refused teaches it nothing.
         if let deadline = record.deadline, !waiting.isEmpty || !running.isEmpty {
             let left = now.duration(to: deadline)
-            let wait = forecast(of: record.client, in: record.lane, adding: tokenCount).wait
-            if wait > left { return .deadlineUnreachable(retryAfter: retryTime(wait - left)) }
+            if forecast.wait > left { return .deadlineUnreachable(retryAfter: retryTime(forecast.wait - left)) }
         }
         return nil
     }
@@ -226,9 +239,9 @@ extension SchedulerState {
         }
         if configuration.mode == .continuous, let (order, place, _) = window.find(sequence) {
             window.join(order, subscriber)
-            if case .waiting(.bulk) = place, record.lane == .interactive {
+            if Self.changesLane(place, to: record.lane) {
                 _ = waiting.remove(order, in: .bulk)
-                window.move(order, to: .waiting(.interactive))
+                window.move(order, to: .waiting(.interactive), due: due)
                 waiting.append(entry(order))
             }
             return (order, false)

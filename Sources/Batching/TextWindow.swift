@@ -17,7 +17,7 @@ struct TextWindow {
     private struct Text {
         let key: Key
         var place: Place
-        let due: ContinuousClock.Instant
+        var due: ContinuousClock.Instant
         var subscribers: [Subscriber]
     }
 
@@ -65,8 +65,10 @@ struct TextWindow {
         texts[order]?.subscribers.append(subscriber)
     }
 
-    mutating func move(_ order: UInt64, to place: Place) {
+    /// - Parameter due: of who wants it sooner now; nil: as before.
+    mutating func move(_ order: UInt64, to place: Place, due: ContinuousClock.Instant? = nil) {
         texts[order]?.place = place
+        if let due { texts[order]?.due = due }
     }
 
     /// Whether anybody still asks for the text.

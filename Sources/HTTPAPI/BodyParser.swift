@@ -22,7 +22,8 @@ final class BodyParser: Sendable {
     }
 
     /// What `make` reads out of a body. It runs where the body was parsed, so that of long bodies one at a time is there
-    /// as a value: that takes many times what is made of it.
+    /// as a value, which takes many times what is made of it; unless `make` keeps parts of the value itself, as that of
+    /// JSON documents does.
     func read<Content: Sendable>(
         _ buffer: ByteBuffer, _ make: @escaping @Sendable (JSONValue) throws(RequestError) -> Content
     ) async -> Result<Content, RequestError> {

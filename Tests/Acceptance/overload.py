@@ -114,6 +114,7 @@ def main():
             time.sleep(max(0.0, end + RECOVERY_SECONDS + 5 - time.time()))
         capacities.append(measure_capacity(server, generator, texts, verdict))
         verdict.expect(server.alive(), "the server has ended")
+    verdict.expect(capacities[1] >= LEAST_GOODPUT * capacities[0], f"the flood left a slower server: {capacities}")
     capacity = statistics.mean(capacities)
     flood = client(result, "all")
     goodput = judge_flood(verdict, {**flood, "refused": result["refused"]}, capacity)

@@ -64,13 +64,17 @@ struct FairSharesTests {
 
     @Test func whoComesWhileOthersAreOverdueWaitsForOneTurnMore() throws {
         var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
-        bench.submit(Array(repeating: 20, count: 50), client: flood)
+        for number in 0..<5 {
+            bench.submit(Array(repeating: 20, count: 200), client: ClientID("flood \(number)"))
+        }
         bench.advance(.seconds(60))
-        for _ in 0..<5 {
-            _ = bench.pass()
-            bench.submit([20], client: lone)
-            let clients = (0..<2).compactMap { _ in bench.pass()?.entries[0].client }
-            #expect(clients.contains(lone))
+        for number in 0..<100 {
+            for _ in 0..<8 { _ = bench.pass() }
+            let newcomer = ClientID("lone \(number)")
+            bench.submit([20], client: newcomer)
+            // Who begins as the others stand is, of equals, the last one: six fair turns, six overdue.
+            let clients = (0..<12).compactMap { _ in bench.pass()?.entries[0].client }
+            #expect(clients.contains(newcomer))
         }
     }
 

@@ -33,6 +33,22 @@ struct SharedTextTests {
         #expect(bench.state.waitingCount == 1)
     }
 
+    @Test func whoJoinsABulkTextIsPromisedItsOwnLane() throws {
+        var bench = SchedulerBench { $0.maximumBatchSequences = 1 }
+        let text = bench.text(ofLength: 20)
+        bench.submit(Array(repeating: 200, count: 100), lane: .bulk)
+        bench.submit(texts: [text], lane: .bulk)
+        // One joins it before it waits among interactive texts, one there.
+        let joining = [bench.submit(texts: [text]).0, bench.submit(texts: [text]).0]
+        let pass = try bench.neededPass()
+        let answers = bench.end(pass).answers
+        for request in joining {
+            let answer = try #require(answers.first { $0.request == request })
+            // 20 tokens at the 1,000 a second that are assumed, and bulk work's share; not 20 seconds.
+            #expect(try #require(try answer.result.get().promisedWait) < .seconds(1))
+        }
+    }
+
     @Test func whoLeavesTakesNothingFromTheOthers() throws {
         var bench = SchedulerBench()
         let text = bench.text(ofLength: 20)

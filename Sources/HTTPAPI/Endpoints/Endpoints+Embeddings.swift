@@ -10,7 +10,10 @@ extension Endpoints {
             try EmbeddingsBody(
                 value, model: embedder.model, configuration: configuration, client: call.client, deadline: deadline)
         }
-        // Ids may be twice their text.
+        // Ids may be twice their text, and more than there ever is room for.
+        guard body.inputByteCount <= configuration.maxBufferedBodyBytes else {
+            throw APIError(RequestError.bodyTooLarge(limit: configuration.maxBufferedBodyBytes))
+        }
         do throws(RequestError) { try call.permit.hold(body.inputByteCount) } catch { throw APIError(error) }
         let results = body.inputs.outcomes(try await embed(body.request))
         for case .failure(let error) in results {

@@ -185,6 +185,19 @@ struct PostgresSegmentStoreTests {
         }
     }
 
+    @Test func aMissingWriterCostsNoJob() async throws {
+        try await SegmentFixture.with { fixture in
+            let job = try await fixture.job(3)
+            let segment = try await fixture.claimOne()
+            let number = fixture.collection.id
+            _ = try await fixture.pool.query("DROP FUNCTION ovenbird.\(identifier: "write_outcomes_\(number)")")
+            await #expect(throws: StorageError.self) { try await fixture.finish(segment) }
+            #expect(try await fixture.counts(of: job).state == "running")
+            _ = try await fixture.pool.query("SELECT ovenbird.create_collection_writer(\(number))")
+            #expect(try await fixture.finish(segment) == .finished)
+        }
+    }
+
     @Test func aDroppedCollectionFailsItsJob() async throws {
         try await SegmentFixture.with { fixture in
             let job = try await fixture.job(6, segmentSize: 3)
