@@ -286,7 +286,8 @@ class Campaign:
     def run(self):
         begin, number = time.monotonic(), 0
         # A strike that came too late for its job is made up for in another one.
-        while len(self.strikes) < self.options.moments and number < 2 * self.options.jobs + 1:
+        # A job may be over before its second moment: then each strike has one of its own.
+        while len(self.strikes) < self.options.moments and number < self.options.moments + self.options.jobs:
             with self.stage(number) as stage:
                 self.run_job(stage, number)
             number += 1
