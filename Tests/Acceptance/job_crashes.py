@@ -285,8 +285,7 @@ class Campaign:
 
     def run(self):
         begin, number = time.monotonic(), 0
-        # A strike that came too late for its job is made up for in another one.
-        # A job may be over before its second moment: then each strike has one of its own.
+        # A strike that came too late for its job is made up for in another one; a stopped worker's may each need one.
         while len(self.strikes) < self.options.moments and number < self.options.moments + self.options.jobs:
             with self.stage(number) as stage:
                 self.run_job(stage, number)
