@@ -124,7 +124,8 @@ struct SupervisionTests {
             model: ModelDescription(
                 name: "hangs", servedNames: [], dimensions: 1, maximumSequenceLength: 64, vocabularySize: 1000,
                 precision: .fp32, fingerprint: ModelFingerprint(bytes: Array(repeating: 0, count: 32))),
-            configuration: configuration, metrics: BatchingMetrics(
+            configuration: configuration,
+            metrics: BatchingMetrics(
                 layout: .packed, factory: metrics, operationCount: { Double($0.reduce(0, +)) }),
             paddingID: 0,
             tokenize: { input, _ throws(TokenizationRefusal) in
