@@ -62,7 +62,14 @@ struct LiveJobTests {
     @Test func resultsAreReadNoFasterThanTheyAreTaken() async throws {
         let jobs = FakeJobStore()
         let id = await jobs.add(state: .completed, count: 20_000, ended: 0..<20_000, dimensions: 256)
-        try await withServer(jobs: jobs, configure: { $0.resultsPerPage = 100 }) { server in
+        try await withServer(
+            jobs: jobs,
+            configure: {
+                $0.resultsPerPage = 100
+                // The rounds below take long on a machine that does much else.
+                $0.responseTimeout = .seconds(3_600)
+            }
+        ) { server in
             try await server.withConnection { connection in
                 try await connection.write(.get("/v1/jobs/\(id)/results?format=f32", extra: "Connection: close\r\n"))
                 _ = try await connection.read(through: "\r\n\r\n")
