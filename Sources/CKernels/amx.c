@@ -31,7 +31,7 @@ static int is_permitted(void) {
 
 const ek_kernels *ek_kernels_amx(void) {
     static const ek_kernels kernels = {
-        "amx", 1 << ek_f32 | 1 << ek_bf16 | 1 << ek_i8, EK_PANEL, 1, activate, dense_on_matrices, layer_norm,
+        "amx", 1 << ek_f32 | 1 << ek_bf16 | 1 << ek_i8, EK_PANEL, 1, 0, activate, dense_on_matrices, layer_norm,
         quantize_bf16, softmax, spin_on_matrices, attention,
     };
     return ek_kernels_avx512bf16() && is_permitted() ? &kernels : 0;

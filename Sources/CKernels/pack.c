@@ -1,5 +1,6 @@
 // Weights as the register tile reads them.
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "CKernels.h"
@@ -34,16 +35,27 @@ static void pack_bf16(char *column, int64_t step_stride, const float *row, int32
     }
 }
 
-// Answers the sum of the bytes.
-static int32_t pack_i8(char *column, int64_t step_stride, const float *row, int32_t inputs, float scale) {
+static int32_t rounded_byte(float quotient) {
+    const float rounded = rintf(quotient);
+    return (int32_t)(rounded < -127.0f ? -127.0f : rounded > 127.0f ? 127.0f : rounded);
+}
+
+// Answers the sum of the bytes. pair_limit: the table's.
+static int32_t pack_i8(char *column, int64_t step_stride, const float *row, int32_t inputs, float scale,
+                       int32_t pair_limit) {
     const float inverse = 1.0f / scale;
     int32_t sum = 0;
     if (scale != scale) return sum;
-    for (int32_t i = 0; i < inputs; i++) {
-        const float rounded = rintf(row[i] * inverse);
-        const int8_t value = (int8_t)(rounded < -127.0f ? -127.0f : rounded > 127.0f ? 127.0f : rounded);
-        column[i / 4 * step_stride + i % 4] = (char)value;
-        sum += value;
+    for (int32_t i = 0; i < inputs; i += 2) {
+        const int has_next = i + 1 < inputs;
+        const int32_t next = has_next ? rounded_byte(row[i + 1] * inverse) : 0;
+        int32_t value = rounded_byte(row[i] * inverse);
+        // Of a pair at its limit both may lie a hair above n + 1/2, since quotients are rounded themselves.
+        if (pair_limit && abs(value + next) > pair_limit) value -= value > 0 ? 1 : -1;
+        char *to = column + i / 4 * step_stride + i % 4;
+        to[0] = (char)value;
+        if (has_next) to[1] = (char)next;
+        sum += value + next;
     }
     return sum;
 }
@@ -58,6 +70,26 @@ static float greatest_magnitude(const float *row, int32_t count) {
     return greatest + nan;
 }
 
+// Half of it, since the whole may not be finite.
+static float greatest_pair_half(const float *row, int32_t count) {
+    float greatest = 0.0f;
+    for (int32_t i = 0; i + 1 < count; i += 2) {
+        const float half = fabsf(0.5f * row[i] + 0.5f * row[i + 1]);
+        greatest = half > greatest ? half : greatest;
+    }
+    return greatest;
+}
+
+// NaN if not all weights are finite.
+static float scale_of(const float *row, int32_t inputs, int32_t pair_limit) {
+    const float greatest = greatest_magnitude(row, inputs);
+    // Weights too small to divide by are nothing.
+    if (greatest < 1e-30f) return 1.0f;
+    const float scale = greatest / 127.0f;
+    const float of_pairs = pair_limit ? greatest_pair_half(row, inputs) / (0.5f * (float)pair_limit) : 0.0f;
+    return of_pairs > scale ? of_pairs : scale;
+}
+
 void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs) {
     const int64_t width = kernels->panel_width, step_stride = 4 * width;
     for (int64_t output = 0; output < outputs; output++) {
@@ -67,10 +99,8 @@ void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int3
         case ek_f32: pack_f32(column, step_stride, row, inputs); break;
         case ek_bf16: pack_bf16(column, step_stride, row, inputs); break;
         case ek_i8: {
-            const float greatest = greatest_magnitude(row, inputs);
-            // Weights too small to divide by are nothing.
-            const float scale = greatest < 1e-30f ? 1.0f : greatest / 127.0f;
-            const int32_t sum = pack_i8(column, step_stride, row, inputs, scale);
+            const float scale = scale_of(row, inputs, kernels->pair_limit);
+            const int32_t sum = pack_i8(column, step_stride, row, inputs, scale, kernels->pair_limit);
             ((float *)to->scales)[output] = scale;
             ((float *)to->sums)[output] = scale * (float)sum;
             break;

@@ -10,5 +10,5 @@ int64_t ek_plain_spin(ek_precision precision, int64_t step_count);
 void ek_plain_attention(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count);
 
 #define EK_PLAIN_TABLE(name, panel_width, row_multiple, dense)                                                  \
-    {name,                   1 << ek_f32,      panel_width,       row_multiple, ek_plain_activate, dense,          \
+    {name,                   1 << ek_f32,      panel_width,       row_multiple, 0, ek_plain_activate, dense,          \
      ek_plain_layer_norm, ek_plain_quantize_bf16, ek_plain_softmax, ek_plain_spin, ek_plain_attention}

@@ -11,6 +11,18 @@
 #define EK_BYTE_OFFSET 0
 #endif
 
+#ifndef EK_PAIR_LIMIT
+#define EK_PAIR_LIMIT 0
+#endif
+
+// No instruction, but the compiler cannot tell the value before it from the one behind it: it would take a product that
+// is made of several instructions out of the loop.
+#if defined(__aarch64__)
+#define EK_OPAQUE(value) __asm__ volatile("" : "+w"(value))
+#else
+#define EK_OPAQUE(value) __asm__ volatile("" : "+v"(value))
+#endif
+
 EK_INLINE vi load_step(const char *from, const ek_precision precision) {
     uint32_t step;
     __builtin_memcpy(&step, from, sizeof step);
@@ -18,13 +30,14 @@ EK_INLINE vi load_step(const char *from, const ek_precision precision) {
     return (vi)(int32_t)step;
 }
 
-// Where there is no instruction for it: the same sums, slower.
+// Where there is no instruction for it, bfloat16 is widened: the first values of all pairs, then the second ones, so that
+// no more than one half of a step stands in registers.
 #ifndef EK_DOT_BF16
-EK_INLINE vf dot_bf16(vf sum, vi row, vi columns) {
-    sum = fma_v((vf)(row << 16), (vf)(columns << 16), sum);
-    return fma_v((vf)(row & (int32_t)0xFFFF0000), (vf)(columns & (int32_t)0xFFFF0000), sum);
-}
-#define EK_DOT_BF16 dot_bf16
+#define EK_WIDENS_BF16 1
+#define EK_DOT_BF16(sum, row, columns) (sum)
+EK_INLINE vf widen_half(vi pair, const int half) { return (vf)(half == 0 ? pair << 16 : pair & (int32_t)0xFFFF0000); }
+#else
+#define EK_WIDENS_BF16 0
 #endif
 
 #ifndef EK_DOT_I8
@@ -63,6 +76,24 @@ EK_INLINE void multiply_tile(float *out, int64_t out_stride, const char *rows, i
             columns[j] = (vi)load((const float *)from + j * EK_LANES);
             if (j * EK_LANES * 4 % 64 == 0) __builtin_prefetch(from + j * EK_LANES * 4 + 1024);  // once a line
         }
+#if EK_WIDENS_BF16
+        if (precision == ek_bf16) {
+            EK_UNROLL for (int half = 0; half < 2; half++) {
+                vf values[EK_TILE_VECTORS];
+                EK_UNROLL for (int j = 0; j < vector_count; j++) {
+                    values[j] = widen_half((vi)load((const float *)from + j * EK_LANES), half);
+                }
+                EK_UNROLL for (int i = 0; i < row_count; i++) {
+                    vi pair = load_step(at[i] + 4 * (int64_t)s, precision);
+                    EK_OPAQUE(pair);
+                    const vf row = widen_half(pair, half);
+                    EK_UNROLL for (int j = 0; j < vector_count; j++) sums[i][j] = fma_v(row, values[j], sums[i][j]);
+                }
+                __asm__ volatile("" ::: "memory");
+            }
+            continue;
+        }
+#endif
         EK_UNROLL for (int i = 0; i < row_count; i++) {
             const vi row = load_step(at[i] + 4 * (int64_t)s, precision);
             EK_UNROLL for (int j = 0; j < vector_count; j++) {
@@ -124,42 +155,38 @@ EK_INLINE int32_t tile_start(int32_t tile, int32_t row_count) {
     return (int32_t)((int64_t)tile * row_count / tile_count(row_count));
 }
 
-// No instruction, but the compiler cannot tell the value before it from the one behind it: it would take a product that
-// is made of several instructions out of the loop.
-#if defined(__aarch64__)
-#define EK_OPAQUE(value) __asm__ volatile("" : "+w"(value))
-#else
-#define EK_OPAQUE(value) __asm__ volatile("" : "+v"(value))
-#endif
-
-// Sums stand in as many registers as the tile has, and depend on themselves alone.
+// Sums stand in as many registers as the tile has but for a row, which leaves enough for products that take several
+// instructions, and depend on themselves alone.
+#define EK_SPIN_ROWS (EK_TILE_ROWS - 1)
 EK_INLINE int64_t spin_in(const ek_precision precision, int64_t step_count) {
     volatile int32_t source = 0;  // zeros, which no processor multiplies faster
     vi row = (vi)source;
-    const vi columns = (vi)source;
-    vf sums[EK_TILE_ROWS][EK_TILE_VECTORS];
-    EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+    vi columns[EK_TILE_VECTORS];
+    EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) columns[j] = (vi)source;
+    vf sums[EK_SPIN_ROWS][EK_TILE_VECTORS];
+    EK_UNROLL for (int i = 0; i < EK_SPIN_ROWS; i++) {
         EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) sums[i][j] = 0;
     }
     for (int64_t s = 0; s < step_count; s++) {
-        EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+        EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) EK_OPAQUE(columns[j]);
+        EK_UNROLL for (int i = 0; i < EK_SPIN_ROWS; i++) {
             EK_OPAQUE(row);
             EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) {
-                sums[i][j] = multiply_step(sums[i][j], row, columns, precision);
+                sums[i][j] = multiply_step(sums[i][j], row, columns[j], precision);
             }
         }
     }
-    EK_UNROLL for (int i = 0; i < EK_TILE_ROWS; i++) {
+    EK_UNROLL for (int i = 0; i < EK_SPIN_ROWS; i++) {
         EK_UNROLL for (int j = 0; j < EK_TILE_VECTORS; j++) source = ((vi)sums[i][j])[0];
     }
     const int64_t values = precision == ek_f32 ? 1 : precision == ek_bf16 ? 2 : 4;
-    return step_count * EK_TILE_ROWS * EK_PANEL * values * 2;
+    return step_count * EK_SPIN_ROWS * EK_PANEL * values * 2;
 }
 
 EK_TARGET static int64_t spin(ek_precision precision, int64_t step_count) {
     switch (precision) {
     case ek_f32: return spin_in(ek_f32, step_count);
-    case ek_bf16: return spin_in(ek_bf16, step_count);
+    case ek_bf16: return spin_in(EK_WIDENS_BF16 ? ek_f32 : ek_bf16, step_count);
     case ek_i8: return spin_in(ek_i8, step_count);
     }
 }

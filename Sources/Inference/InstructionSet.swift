@@ -26,6 +26,14 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     /// The fastest that this processor has.
     package static var best: InstructionSet { available.last ?? .plain }
 
+    /// Whether bfloat16 is multiplied at least as fast as float32 there. Elsewhere it only halves the weights.
+    package var prefersHalves: Bool {
+        switch self {
+        case .neonbf16, .avx512bf16, .amx: true
+        case .plain, .openblas, .neon, .neondot, .avx2, .avx512, .avx512vnni: false
+        }
+    }
+
     /// The library behind the dense layers, with its version where it is not our own.
     package var denseLibrary: String {
         self == .openblas ? "\(OpenBLAS.configuration), \(OpenBLAS.core)" : "own kernels, \(rawValue)"

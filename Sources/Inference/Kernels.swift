@@ -310,8 +310,8 @@ enum WeightType: String, CaseIterable {
 }
 
 extension InstructionSet {
-    /// Whether this processor has instructions for it, so that it is faster than what is more exact.
-    package func isFast(in precision: Precision) -> Bool {
+    /// Whether it is worth choosing there: faster than what is more exact, or half as large and nearly as fast.
+    package func offers(_ precision: Precision) -> Bool {
         guard let table else { return false }
         return table.pointee.precisions & (1 << precision.kernelPrecision.rawValue) != 0
     }

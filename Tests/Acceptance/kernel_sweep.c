@@ -159,7 +159,10 @@ static void sweep_dense_layer(const ek_kernels *kernels, const layer_shape *shap
     const float *weights = random_floats((int64_t)shape->inputs * shape->outputs);
     const float *tail_weights = random_floats((int64_t)shape->tail * shape->outputs);
     const float *bias = random_floats(shape->outputs);
-    const ek_kernels *plain = ek_kernels_plain();
+    // The plain kernels, over the weights that these ones pack.
+    ek_kernels twin_kernels = *ek_kernels_plain();
+    twin_kernels.pair_limit = kernels->pair_limit;
+    const ek_kernels *plain = &twin_kernels;
     const ek_dense layer = packed(kernels, shape, weights, bias, tail_weights);
     const ek_dense twin = packed(plain, shape, weights, bias, tail_weights);
     const int64_t columns = (int64_t)layer.panel_count * kernels->panel_width;

@@ -6,7 +6,7 @@ extension ModelFolder {
     /// Precisions in which this processor is fast enough to run an encoder, the most exact first.
     static func availablePrecisions() throws(CommandFailure) -> [Precision] {
         let instructionSet = try instructionSet()
-        return Precision.allCases.filter { $0 == .fp32 || instructionSet.isFast(in: $0) }
+        return Precision.allCases.filter { $0 == .fp32 || instructionSet.offers($0) }
     }
 
     /// What a choice is on this processor.

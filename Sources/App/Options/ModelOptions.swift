@@ -29,10 +29,10 @@ enum PrecisionChoice: String, ExpressibleByArgument, CaseIterable, Sendable {
     /// The precision on this processor; nil where it has no instructions for it.
     func precision(on instructionSet: InstructionSet) -> Precision? {
         switch self {
-        case .auto: instructionSet.isFast(in: .bf16) ? .bf16 : .fp32
+        case .auto: instructionSet.prefersHalves ? .bf16 : .fp32
         case .fp32: .fp32
-        case .bf16: instructionSet.isFast(in: .bf16) ? .bf16 : nil
-        case .int8: instructionSet.isFast(in: .int8) ? .int8 : nil
+        case .bf16: instructionSet.offers(.bf16) ? .bf16 : nil
+        case .int8: instructionSet.offers(.int8) ? .int8 : nil
         }
     }
 }

@@ -134,12 +134,16 @@ typedef struct ek_attention {
 // The kernels that have a version for each instruction set. All versions agree with the plain one to rounding.
 typedef struct ek_kernels {
     const char *name;
-    // Bit 1 << p for every ek_precision p that is worth choosing here.
+    // Bit 1 << p for every ek_precision p that is worth choosing here: faster than what is more exact, or half as large and
+    // nearly as fast.
     uint32_t precisions;
     // Columns of a panel.
     int32_t panel_width;
     // `dense` may read rows of `in` up to the next multiple of this, whatever they hold.
     int32_t row_multiple;
+    // i8, unless 0: the kernels add the products of two neighbours in 16 bits, so that the packed weights of inputs 2i and
+    // 2i + 1 of an output sum to no more than this in magnitude.
+    int32_t pair_limit;
     // In place.
     void (*activate)(float *values, int64_t count, ek_activation activation);
     // Panels first_panel..<first_panel + panel_count of the layer over rows 0..<row_count.
@@ -189,7 +193,8 @@ int64_t ek_attention_scratch_size(int32_t key_count, int32_t head_size);
 int32_t ek_step_count(ek_precision precision, int32_t inputs);
 int32_t ek_panel_count(const ek_kernels *kernels, int32_t outputs);
 // Packs weights: (outputs, inputs), as PyTorch stores them, into the panels of `to`, and for i8 its scales and sums. Their
-// memory is all there and zeroed. Weights are rounded to nearest, ties to even; for i8 an output's greatest is 127.
+// memory is all there and zeroed. Weights are rounded to nearest, ties to even; for i8 an output's greatest is 127, or its
+// greatest pair the table's limit where that asks for a coarser scale.
 void ek_pack(const ek_kernels *kernels, ek_dense *to, const float *weights, int32_t inputs, int32_t outputs);
 
 // out: rows of `stride` bytes: row i = words[ids[i]] + positions[i]. words: (vocabulary, width), positions: (≥ count, width).

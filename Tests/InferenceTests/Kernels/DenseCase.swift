@@ -36,7 +36,7 @@ struct DenseShape: CustomStringConvertible {
 final class DenseCase {
     let shape: DenseShape
     /// (outputs, inputs) and (outputs, tail)
-    let weights: [Float]
+    var weights: [Float]
     let tailWeights: [Float]
     let bias: [Float]
     /// (rows, outputs)

@@ -36,7 +36,7 @@ extension DenseCase {
 
     /// Where a table's rows are not the plain twin's: the first place, and how many.
     func mismatches(on table: UnsafePointer<ek_kernels>, fault: PlantedFault? = nil) -> (count: Int, first: String) {
-        let plain = ek_kernels_plain()
+        let plain = KernelTable.twin(of: table)
         let products = run(on: plain, epilogue: ek_store_f32)
         let expectations = expectations(of: products, sums: shape.precision == ek_i8 ? packed(for: plain).sums : [])
         let out = run(on: table, fault: fault)

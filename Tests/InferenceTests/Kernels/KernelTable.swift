@@ -26,6 +26,20 @@ enum KernelTable: String, CaseIterable, Sendable {
     static let vectorized = present.filter { $0 != .plain && $0 != .openblas }
     static let withAttention = present.filter { $0 != .openblas }
 
+    /// The plain one, packing weights as a table does that has a limit for pairs.
+    nonisolated(unsafe) private static let plainWithPairs: UnsafePointer<ek_kernels> = {
+        let table = UnsafeMutablePointer<ek_kernels>.allocate(capacity: 1)
+        table.initialize(to: ek_kernels_plain().pointee)
+        table.pointee.pair_limit = 128
+        return UnsafePointer(table)
+    }()
+
+    /// The plain kernels over the weights that a table packs.
+    static func twin(of table: UnsafePointer<ek_kernels>) -> UnsafePointer<ek_kernels> {
+        precondition(table.pointee.pair_limit == 0 || table.pointee.pair_limit == 128)
+        return table.pointee.pair_limit == 0 ? ek_kernels_plain() : plainWithPairs
+    }
+
     /// Every table with each precision that its dense layers take.
     static let products: [Product] = present.flatMap { table in
         (table == .openblas ? [ek_f32] : [ek_f32, ek_bf16, ek_i8]).map { Product(table: table, precision: $0) }

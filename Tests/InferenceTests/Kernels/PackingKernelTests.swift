@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Testing
 
 /// Weights in panels, and the functions that every machine shares.
@@ -15,7 +16,8 @@ struct PackingKernelTests {
                 var expected = Array(repeating: UInt8(0), count: layer.panels.count)
                 for output in 0..<outputs {
                     let row = weights[output * inputs..<(output + 1) * inputs]
-                    let scale = row.reduce(0) { max($0, $1.magnitude) } / 127
+                    let limit = table.pointee.pair_limit
+                    let scale = scale(of: Array(row), pairLimit: limit)
                     var sum = 0
                     for (input, weight) in row.enumerated() {
                         let place = layer.place(input: input, output: output)
@@ -34,6 +36,10 @@ struct PackingKernelTests {
                             let packed = Int(Int8(bitPattern: layer.panels[place]))
                             let exact = Double(weight) / Double(scale)
                             #expect((Double(packed) - exact).magnitude <= 0.5 + 127 * 2 * floatEpsilon)
+                            if limit > 0, input % 2 == 1 {
+                                let before = layer.panels[layer.place(input: input - 1, output: output)]
+                                #expect(abs(packed + Int(Int8(bitPattern: before))) <= limit)
+                            }
                             expected[place] = layer.panels[place]
                             sum += packed
                         }
@@ -43,6 +49,28 @@ struct PackingKernelTests {
                     #expect(layer.sums[output] == scale * Float(sum))
                 }
                 #expect(layer.panels == expected, "\(inputs) → \(outputs)")
+            }
+        }
+    }
+
+    /// The greatest weight over 127, or the greatest pair over its limit where that is more.
+    private func scale(of row: [Float], pairLimit: Int32) -> Float {
+        let scale = row.reduce(0) { max($0, $1.magnitude) } / 127
+        guard pairLimit > 0 else { return scale }
+        let pairs = stride(from: 0, to: row.count - 1, by: 2).map { (0.5 * row[$0] + 0.5 * row[$0 + 1]).magnitude }
+        return max(scale, (pairs.max() ?? 0) / (0.5 * Float(pairLimit)))
+    }
+
+    /// Pairs at their limit under the greatest bytes: a sum that saturates would be off by thousands.
+    @Test(arguments: KernelTable.products.filter { $0.precision == ek_i8 })
+    func noPairOfProductsSaturates(product: KernelTable.Product) throws {
+        let table = try #require(product.table.pointer)
+        for sign: Float in [1, -1] {
+            for (first, second): (Float, Float) in [(127, 1), (1, 127), (64, 64), (127, 127), (127, -127)] {
+                let dense = DenseCase(DenseShape(precision: ek_i8, inputs: 65, outputs: 33, rows: 7), seed: 1)
+                dense.weights = dense.weights.indices.map { sign * ($0 % 65 % 2 == 0 ? first : second) }
+                memset(dense.input.base, 255, dense.input.rowCount * dense.input.stride)
+                #expect(dense.mismatches(on: table).count == 0, "\(sign) · (\(first), \(second))")
             }
         }
     }
