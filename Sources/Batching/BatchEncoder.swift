@@ -7,17 +7,17 @@ package protocol BatchEncoder {
     ///
     /// - Parameters:
     ///   - gang: where other threads may help; nil: the calling thread is alone.
-    ///   - betweenLayers: called on the calling thread, some times a pass.
-    func encode(_ batch: PaddedBatch, gang: Gang?, betweenLayers: () -> Void) -> [EmbeddingVector]
+    ///   - betweenSteps: called on the calling thread, some times a pass.
+    func encode(_ batch: PaddedBatch, gang: Gang?, betweenSteps: () -> Void) -> [EmbeddingVector]
 
-    /// The same, called from `betweenLayers`.
+    /// The same, called from `betweenSteps`.
     func encodeInterlude(_ batch: PaddedBatch) -> [EmbeddingVector]
 
     /// Helps another thread until its passes are done or this one is called back.
     func help(_ gang: Gang, recall: Recall)
 }
 
-/// A model, and the scratch memory of one thread: of its pass, and of one between two layers of that.
+/// A model, and the scratch memory of one thread: of its pass, and of one between two steps of that.
 package struct ModelEncoder: BatchEncoder {
     private let model: EncoderModel
     private let layout: BatchLayout
@@ -38,8 +38,8 @@ package struct ModelEncoder: BatchEncoder {
             maximumTokenCount: interludeTokenCount, maximumSequenceLength: maximumSequenceLength)
     }
 
-    package func encode(_ batch: PaddedBatch, gang: Gang?, betweenLayers: () -> Void) -> [EmbeddingVector] {
-        model.encode(batch, layout: layout, workspace: workspace, gang: gang, betweenLayers: betweenLayers)
+    package func encode(_ batch: PaddedBatch, gang: Gang?, betweenSteps: () -> Void) -> [EmbeddingVector] {
+        model.encode(batch, layout: layout, workspace: workspace, gang: gang, betweenSteps: betweenSteps)
     }
 
     package func encodeInterlude(_ batch: PaddedBatch) -> [EmbeddingVector] {

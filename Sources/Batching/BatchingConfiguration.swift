@@ -42,14 +42,17 @@ package struct BatchingConfiguration: Sendable, Equatable {
     /// however long people keep typing, and they do not notice.
     package var bulkShare = 0.125
 
-    /// Tokens of a pass that runs between two layers of a bulk pass, padding included, bulk texts that fill it up among
+    /// Tokens of a pass that runs between two steps of a bulk pass, padding included, bulk texts that fill it up among
     /// them. 32: some 4 ms for a small model in bfloat16; a pass of 8 tokens takes more than a third of that and leaves
     /// half of the core's arithmetic unused.
     package var interludeTokens = 32
 
-    /// Tokens that bulk work may fill an interactive pass up to. 128: the thread works as well as with more,
-    /// and the interactive texts wait at most 30 ms longer.
+    /// Tokens that bulk work may fill an interactive pass up to, at most. 128: the thread works as well as with more.
     package var bulkFillTokens = 128
+
+    /// What an interactive pass that bulk work fills may take, at the measured rate, unless an interlude takes longer. 15 ms:
+    /// the interactive texts wait no longer than that for bulk work, and a small model in bfloat16 makes 128 tokens of it.
+    package var bulkFillTime = Duration.milliseconds(15)
 
     /// `--max-queued-tokens`: tokens of admitted inputs that are not finished. Nil: what one request of
     /// `maximumInputsPerRequest` texts at the model's limit can hold, and no less than 262,144, so that an idle server

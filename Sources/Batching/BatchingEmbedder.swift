@@ -43,7 +43,7 @@ package final class BatchingEmbedder: Embedder {
     private let journal: PassJournal
     private let paddingID: Int32
     private let tokenizerSpots: [ParkingSpot]
-    /// Whether interactive work waits that may run between two layers; as the state said last.
+    /// Whether interactive work waits that may run between two steps; as the state said last.
     private let wantsInterlude = Atomic(false)
     private let drained = Latch()
     private let stopped = Latch()
@@ -240,7 +240,7 @@ package final class BatchingEmbedder: Embedder {
         end(pass, vectors)
     }
 
-    /// Interactive work, between two layers of the thread's pass.
+    /// Interactive work, between two steps of the thread's pass.
     private func runInterlude(thread: Int, at station: ComputeStation, with encoder: any BatchEncoder) {
         let interlude = ask { shared -> (Pass, SchedulerAction)? in
             guard shared.stations[thread] === station else { return nil }
@@ -317,7 +317,7 @@ package final class BatchingEmbedder: Embedder {
         tell { $0.scheduler.cancel(id) }
     }
 
-    /// Everything that may change what waits goes through here, so that threads between two layers know.
+    /// Everything that may change what waits goes through here, so that threads between two steps know.
     private func ask<Answer>(_ body: (inout Shared) -> Answer) -> Answer {
         shared.withLock { shared in
             let answer = body(&shared)

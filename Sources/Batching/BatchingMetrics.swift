@@ -28,7 +28,7 @@ package struct BatchingMetrics: Sendable {
     /// `ovenbird_peak_operations_per_second`: of bare loops on all compute threads, measured once.
     private let peakOperations: Meter
 
-    /// `ovenbird_interlude_passes_total`: those of them that ran between two layers of another.
+    /// `ovenbird_interlude_passes_total`: those of them that ran between two steps of another.
     private let interludes: Counter
     /// `ovenbird_repeated_passes_total`: those of them that a lost thread had begun.
     private let repeatedPasses: Counter

@@ -39,7 +39,7 @@ package struct Pass: Sendable, Equatable {
     package let thread: Int
     /// That thread, where idle ones may help; nil: it runs alone.
     package let gangLeader: Int?
-    /// Whether it runs between two layers of another pass of its thread.
+    /// Whether it runs between two steps of another pass of its thread.
     package let isInterlude: Bool
     /// Whether interactive work may run between its layers.
     package let allowsInterludes: Bool

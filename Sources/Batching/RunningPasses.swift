@@ -1,6 +1,6 @@
 import Embeddings
 
-/// The passes that compute threads are in the middle of. A thread has one, and one more between two layers of it.
+/// The passes that compute threads are in the middle of. A thread has one, and one more between two steps of it.
 struct RunningPasses {
     private struct Running {
         let pass: Pass
@@ -35,7 +35,7 @@ struct RunningPasses {
         return pass
     }
 
-    /// Tokens that ran between the layers of the thread's pass so far, and the pass's own; nil where it has none.
+    /// Tokens that ran between the steps of the thread's pass so far, and the pass's own; nil where it has none.
     func interludeTokens(onThread thread: Int) -> (taken: Int, own: Int)? {
         outerPass(ofThread: thread).map { ($0.interludeTokenCount, $0.pass.tokenCount) }
     }

@@ -4,7 +4,7 @@ package import Embeddings
 extension SchedulerState {
     /// Looks after the compute threads.
     ///
-    /// - Parameter beats: when each thread was last heard of; it is heard of between two layers and between two passes.
+    /// - Parameter beats: when each thread was last heard of; it is heard of between two steps and between two passes.
     package mutating func inspect(
         beats: [ContinuousClock.Instant], now: ContinuousClock.Instant
     ) -> SchedulerAction {

@@ -73,7 +73,8 @@ package struct SchedulerState: ~Copyable {
         switch configuration.mode {
         case .continuous:
             entries = waiting.takeBest(
-                idleThreadCount: configuration.computeThreadCount - running.threadCount, now: now)
+                idleThreadCount: configuration.computeThreadCount - running.threadCount,
+                bulkFillTokens: bulkFillTokens, now: now)
         case .firstComeFirstServed(let batchSize, let wait):
             let due = waiting.oldestArrival.map { $0.advanced(by: wait) }
             if let due, phase == .open, waiting.count < batchSize, now < due {
@@ -105,10 +106,17 @@ package struct SchedulerState: ~Copyable {
         return .run(pass, action)
     }
 
-    /// Whether a thread between two layers of a pass that allows it should ask for an interlude.
+    /// What bulk work may fill an interactive pass up to on this machine.
+    private var bulkFillTokens: Int {
+        let rate = throughput.tokensPerSecond / Double(configuration.computeThreadCount)
+        let tokens = Int(rate * (configuration.bulkFillTime / .seconds(1)))
+        return min(configuration.bulkFillTokens, max(tokens, configuration.interludeTokens))
+    }
+
+    /// Whether a thread between two steps of a pass that allows it should ask for an interlude.
     package var wantsInterlude: Bool { waiting.depth(of: .interactive).textCount > 0 && phase != .stopped }
 
-    /// A thread between two layers of a bulk pass asks for interactive work; nil where there is none.
+    /// A thread between two steps of a bulk pass asks for interactive work; nil where there is none.
     package mutating func nextInterlude(thread: Int, now: ContinuousClock.Instant) -> (Pass, SchedulerAction)? {
         guard phase != .stopped, let tokens = running.interludeTokens(onThread: thread),
             // Of what its pass takes, bulk work keeps its share.

@@ -64,8 +64,10 @@ struct WaitingLanes {
     /// The oldest text of the client whose turn it is in the lane whose turn it is, and with it the nearest lengths: the
     /// client's own, then the lane's, then the other lane's. Empty only where nothing waits.
     ///
-    /// - Parameter idleThreadCount: threads without a pass, the asking one included.
-    mutating func takeBest(idleThreadCount: Int, now: ContinuousClock.Instant) -> [QueueEntry] {
+    /// - Parameters:
+    ///   - idleThreadCount: threads without a pass, the asking one included.
+    ///   - bulkFillTokens: what bulk work may fill an interactive pass up to.
+    mutating func takeBest(idleThreadCount: Int, bulkFillTokens: Int, now: ContinuousClock.Instant) -> [QueueEntry] {
         guard let lane = nextLane else { return [] }
         // Threads that idle share what waits; one that is alone takes all it may.
         let share = (tokenCount + idleThreadCount - 1) / max(1, idleThreadCount)
@@ -73,14 +75,14 @@ struct WaitingLanes {
         guard var filling = seed(from: lane, budget: budget, now: now) else { return [] }
         let mayBeOwed = !bulk.isEmpty
         switch lane {
-        case .interactive: filling.fill(from: &bulk, rectangleLimit: min(budget, configuration.bulkFillTokens))
+        case .interactive: filling.fill(from: &bulk, rectangleLimit: min(budget, bulkFillTokens))
         case .bulk: filling.fill(from: &interactive, rectangleLimit: budget)
         }
         settle(filling.entries, mayBeOwed: mayBeOwed)
         return filling.entries
     }
 
-    /// What may run between two layers of a bulk pass: one interactive text, with others and bulk ones of like lengths
+    /// What may run between two steps of a bulk pass: one interactive text, with others and bulk ones of like lengths
     /// where that keeps the pass short. Empty where no interactive text waits. It counts for bulk work's share.
     mutating func takeInterlude(now: ContinuousClock.Instant) -> [QueueEntry] {
         guard !interactive.isEmpty,

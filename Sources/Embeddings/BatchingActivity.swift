@@ -44,7 +44,7 @@ package struct PassRecord: Sendable, Equatable {
     package var lane: Lane
     /// Whether other threads were let help.
     package var isShared: Bool
-    /// Whether it ran between two layers of another pass of its thread, which lasted longer for it.
+    /// Whether it ran between two steps of another pass of its thread, which lasted longer for it.
     package var isInterlude: Bool
     package var startedAt: ContinuousClock.Instant
     /// From its begin to its end; nil while it runs.

@@ -12,15 +12,15 @@ extension EncoderModel {
     ///
     /// - Parameters:
     ///   - gang: where other threads may help; nil: the calling thread is alone.
-    ///   - betweenLayers: called on the calling thread between two layers; it may encode with another workspace.
+    ///   - betweenSteps: called on the calling thread, three times a layer; it may encode with another workspace.
     /// - Precondition: ids are in `0..<vocabularySize`, the width is at most `maximumPositionEmbeddings`.
     package func encode(
         _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
-        betweenLayers: () -> Void = {}
+        betweenSteps: () -> Void = {}
     ) -> [EmbeddingVector] {
         let values = [Float](unsafeUninitializedCapacity: batch.count * dimensions) { values, count in
             encode(
-                batch, layout: layout, workspace: workspace, gang: gang, betweenLayers: betweenLayers,
+                batch, layout: layout, workspace: workspace, gang: gang, betweenSteps: betweenSteps,
                 into: UnsafeMutableBufferPointer(rebasing: values[...]))
             count = batch.count * dimensions
         }
@@ -32,7 +32,7 @@ extension EncoderModel {
     /// - Parameter clock: learns where the time goes; without a gang alone.
     package func encode(
         _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
-        clock: StageClock? = nil, betweenLayers: () -> Void = {},
+        clock: StageClock? = nil, betweenSteps: () -> Void = {},
         into vectors: UnsafeMutableBufferPointer<Float>
     ) {
         precondition(batch.width <= maximumPositionEmbeddings && vectors.count >= batch.count * dimensions)
@@ -47,11 +47,11 @@ extension EncoderModel {
                 if let gang {
                     gang.lead(
                         pass, workspace: workspace, isLast: end == batch.count,
-                        betweenLayers: { pause(betweenLayers) })
+                        betweenSteps: { pause(betweenSteps) })
                 } else {
                     clock?.begin()
                     var crew = Crew(workspace: workspace, clock: clock)
-                    pass.walk(&crew, betweenLayers: { pause(betweenLayers) })
+                    pass.walk(&crew, betweenSteps: { pause(betweenSteps) })
                 }
                 pass.pool(into: vectors)
                 clock?.end(.pool)

@@ -45,17 +45,17 @@ package final class Gang: @unchecked Sendable {
     /// - Parameters:
     ///   - workspace: the leader's.
     ///   - isLast: whether helpers need not wait for another pass.
-    ///   - betweenLayers: called on the calling thread between two layers.
-    func lead(_ pass: Pass, workspace: EncoderWorkspace, isLast: Bool, betweenLayers: () -> Void = {}) {
+    ///   - betweenSteps: called on the calling thread between two steps of a layer.
+    func lead(_ pass: Pass, workspace: EncoderWorkspace, isLast: Bool, betweenSteps: () -> Void = {}) {
         guard door.becomesEmpty(pauses: Self.pausesForEmptiness) else {
             var crew = Crew(workspace: workspace)
-            return pass.walk(&crew, betweenLayers: betweenLayers)
+            return pass.walk(&crew, betweenSteps: betweenSteps)
         }
         self.pass = pass
         steps.begin(count: pass.stepLimit)
         door.open(isLast: isLast)
         var crew = Crew(workspace: workspace, gang: self, recall: nil)
-        pass.walk(&crew, betweenLayers: betweenLayers)
+        pass.walk(&crew, betweenSteps: betweenSteps)
         door.close()
     }
 

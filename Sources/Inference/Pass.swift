@@ -32,12 +32,12 @@ struct Pass {
 
     /// Takes the rows through all layers; they end in the workspace's `hidden`.
     ///
-    /// - Parameter betweenLayers: called between two layers.
-    func walk(_ crew: inout Crew, observer: Observer? = nil, betweenLayers: () -> Void = {}) {
+    /// - Parameter betweenSteps: called three times a layer, a third of its work apart.
+    func walk(_ crew: inout Crew, observer: Observer? = nil, betweenSteps: () -> Void = {}) {
         embed(&crew)
         let layers = model.weights.layers
         for (index, layer) in layers.enumerated() {
-            if index > 0 { betweenLayers() }
+            if index > 0 { betweenSteps() }
             observer?(index, \.qkv, normed.rows)
             // hidden = norm(hidden + projection of what attention mixed)
             apply(layer.qkv, .qkv, to: normed, into: workspace.qkv, .store, &crew)
@@ -46,11 +46,13 @@ struct Pass {
                 workspace.context, by: layer.attentionOutput, .attentionOutput, workspace.input, &crew)
             apply(layer.attentionOutput, .attentionOutput, to: mixed, into: workspace.hidden, .add, &crew)
             norm(layer.attentionNorm, for: layer.intermediate, &crew)
+            betweenSteps()
             observer?(index, \.intermediate, normed.rows)
             // hidden = norm(hidden + output(activation(intermediate(hidden))))
             apply(
                 layer.intermediate, .feedForward, to: normed, into: workspace.intermediate,
                 .activate(configuration.activation), &crew)
+            betweenSteps()
             let inner = readable(
                 workspace.intermediate, by: layer.output, .feedForward, workspace.quantized, &crew)
             observer?(index, \.output, inner.rows)

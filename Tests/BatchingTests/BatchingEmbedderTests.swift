@@ -38,8 +38,8 @@ struct BatchingEmbedderTests {
     private struct ClosureEncoder: BatchEncoder {
         let body: Encode
 
-        func encode(_ batch: PaddedBatch, gang: Gang?, betweenLayers: () -> Void) -> [EmbeddingVector] {
-            betweenLayers()
+        func encode(_ batch: PaddedBatch, gang: Gang?, betweenSteps: () -> Void) -> [EmbeddingVector] {
+            betweenSteps()
             return body(batch)
         }
 

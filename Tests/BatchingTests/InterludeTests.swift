@@ -2,7 +2,7 @@ import Batching
 import Embeddings
 import Testing
 
-/// Interactive work between two layers of a bulk pass.
+/// Interactive work between two steps of a bulk pass.
 struct InterludeTests {
     private func makeBench() -> SchedulerBench {
         SchedulerBench {

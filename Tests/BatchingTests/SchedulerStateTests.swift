@@ -87,11 +87,36 @@ struct SchedulerStateTests {
     }
 
     @Test func bulkWorkFillsAnInteractivePassOnlyALittle() {
-        var bench = SchedulerBench { $0.bulkFillTokens = 64 }
+        var bench = SchedulerBench {
+            $0.bulkFillTokens = 64
+            $0.bulkFillTime = .seconds(1)
+        }
         bench.submit(Array(repeating: 16, count: 10), lane: .bulk)
         bench.submit([16, 16])
         let pass = bench.pass()
         #expect(pass?.entries.map(\.lane) == [.interactive, .interactive, .bulk, .bulk])
+    }
+
+    /// No longer than the machine takes 15 ms for, or an interlude.
+    @Test func aSlowMachineFillsInteractivePassesLess() throws {
+        var bench = SchedulerBench { $0.computeThreadCount = 1 }
+        func filled() throws -> Int {
+            bench.submit([8])
+            bench.submit(Array(repeating: 8, count: 64), lane: .bulk)
+            let pass = try bench.neededPass()
+            #expect(pass.entries[0].lane == .interactive)
+            bench.end(pass)
+            while let pass = bench.pass() {
+                bench.advance(.seconds(pass.tokenCount) / 4_000)
+                bench.end(pass)
+            }
+            return pass.tokenCount
+        }
+        // 1,000 tokens a second until something is known.
+        #expect(try filled() == 32)
+        for _ in 0..<10 { _ = try filled() }
+        // 60 tokens at 4,000.
+        #expect(try filled() == 56)
     }
 
     @Test func answersComeInTheOrderOfTheInputsWhenTheLastIsDone() {

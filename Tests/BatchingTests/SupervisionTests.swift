@@ -103,7 +103,7 @@ struct SupervisionTests {
         let hangs: @Sendable (PaddedBatch) -> Bool
         let release: DispatchSemaphore
 
-        func encode(_ batch: PaddedBatch, gang: Gang?, betweenLayers: () -> Void) -> [EmbeddingVector] {
+        func encode(_ batch: PaddedBatch, gang: Gang?, betweenSteps: () -> Void) -> [EmbeddingVector] {
             if hangs(batch) { release.wait() }
             return batch.lengths.map { EmbeddingVector([Float($0)]) }
         }
