@@ -74,7 +74,10 @@ package struct SchedulerState: ~Copyable {
         case .continuous:
             entries = waiting.takeBest(
                 idleThreadCount: configuration.computeThreadCount - running.threadCount,
-                bulkFillTokens: bulkFillTokens, now: now)
+                interactiveTokens: tokens(of: configuration.interactivePassTime, configuration.minimumShareTokens),
+                bulkFillTokens: min(
+                    configuration.bulkFillTokens, tokens(of: configuration.bulkFillTime, configuration.interludeTokens)),
+                now: now)
         case .firstComeFirstServed(let batchSize, let wait):
             let due = waiting.oldestArrival.map { $0.advanced(by: wait) }
             if let due, phase == .open, waiting.count < batchSize, now < due {
@@ -106,11 +109,10 @@ package struct SchedulerState: ~Copyable {
         return .run(pass, action)
     }
 
-    /// What bulk work may fill an interactive pass up to on this machine.
-    private var bulkFillTokens: Int {
+    /// What a thread computes in that time at the measured rate, but no fewer tokens than `least`.
+    private func tokens(of time: Duration, _ least: Int) -> Int {
         let rate = throughput.tokensPerSecond / Double(configuration.computeThreadCount)
-        let tokens = Int(rate * (configuration.bulkFillTime / .seconds(1)))
-        return min(configuration.bulkFillTokens, max(tokens, configuration.interludeTokens))
+        return max(least, Int(rate * (time / .seconds(1))))
     }
 
     /// Whether a thread between two steps of a pass that allows it should ask for an interlude.

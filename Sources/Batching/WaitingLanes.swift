@@ -66,12 +66,16 @@ struct WaitingLanes {
     ///
     /// - Parameters:
     ///   - idleThreadCount: threads without a pass, the asking one included.
-    ///   - bulkFillTokens: what bulk work may fill an interactive pass up to.
-    mutating func takeBest(idleThreadCount: Int, bulkFillTokens: Int, now: ContinuousClock.Instant) -> [QueueEntry] {
+    ///   - interactiveTokens: what an interactive pass may hold.
+    ///   - bulkFillTokens: what bulk work may fill it up to.
+    mutating func takeBest(
+        idleThreadCount: Int, interactiveTokens: Int, bulkFillTokens: Int, now: ContinuousClock.Instant
+    ) -> [QueueEntry] {
         guard let lane = nextLane else { return [] }
         // Threads that idle share what waits; one that is alone takes all it may.
         let share = (tokenCount + idleThreadCount - 1) / max(1, idleThreadCount)
-        let budget = min(configuration.maximumBatchTokens, max(share, configuration.minimumShareTokens))
+        let most = min(configuration.maximumBatchTokens, lane == .interactive ? interactiveTokens : .max)
+        let budget = min(most, max(share, configuration.minimumShareTokens))
         guard var filling = seed(from: lane, budget: budget, now: now) else { return [] }
         let mayBeOwed = !bulk.isEmpty
         switch lane {

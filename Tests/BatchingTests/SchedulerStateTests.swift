@@ -87,10 +87,7 @@ struct SchedulerStateTests {
     }
 
     @Test func bulkWorkFillsAnInteractivePassOnlyALittle() {
-        var bench = SchedulerBench {
-            $0.bulkFillTokens = 64
-            $0.bulkFillTime = .seconds(1)
-        }
+        var bench = SchedulerBench { $0.bulkFillTokens = 64 }
         bench.submit(Array(repeating: 16, count: 10), lane: .bulk)
         bench.submit([16, 16])
         let pass = bench.pass()
@@ -99,7 +96,10 @@ struct SchedulerStateTests {
 
     /// No longer than the machine takes 15 ms for, or an interlude.
     @Test func aSlowMachineFillsInteractivePassesLess() throws {
-        var bench = SchedulerBench { $0.computeThreadCount = 1 }
+        var bench = SchedulerBench {
+            $0.computeThreadCount = 1
+            $0.bulkFillTime = .milliseconds(15)
+        }
         func filled() throws -> Int {
             bench.submit([8])
             bench.submit(Array(repeating: 8, count: 64), lane: .bulk)
@@ -117,6 +117,32 @@ struct SchedulerStateTests {
         for _ in 0..<10 { _ = try filled() }
         // 60 tokens at 4,000.
         #expect(try filled() == 56)
+    }
+
+    /// Who comes next waits no longer than 40 ms for them.
+    @Test func interactivePassesOfASlowMachineAreShort() throws {
+        var bench = SchedulerBench {
+            $0.computeThreadCount = 1
+            $0.interactivePassTime = .milliseconds(40)
+        }
+        func tokenCount() throws -> Int {
+            bench.submit(Array(repeating: 8, count: 64))
+            let first = try bench.neededPass()
+            var next: Pass? = first
+            while let pass = next {
+                bench.advance(.seconds(pass.tokenCount) / 5_100)
+                bench.end(pass)
+                next = bench.pass()
+            }
+            return first.tokenCount
+        }
+        // 1,000 tokens a second until something is known: the least.
+        #expect(try tokenCount() == 64)
+        for _ in 0..<40 { _ = try tokenCount() }
+        #expect(try tokenCount() == 200)
+        // Bulk work has whole passes.
+        bench.submit(Array(repeating: 8, count: 80), lane: .bulk)
+        #expect(try bench.neededPass().tokenCount == 512)
     }
 
     @Test func answersComeInTheOrderOfTheInputsWhenTheLastIsDone() {
