@@ -56,7 +56,7 @@ package struct BatchingConfiguration: Sendable, Equatable {
     package var bulkFillTokens = 128
 
     /// What an interactive pass that bulk work fills may take, at the measured rate, unless an interlude takes longer. 15 ms:
-    /// the interactive texts wait no longer than that for bulk work, and a small model in bfloat16 makes 128 tokens of it.
+    /// and a small model in bfloat16 makes 128 tokens of it.
     package var bulkFillTime = Duration.milliseconds(15)
 
     /// `--max-queued-tokens`: tokens of admitted inputs that are not finished. Nil: what one request of
@@ -77,7 +77,7 @@ package struct BatchingConfiguration: Sendable, Equatable {
     package var lookoutTime: Duration = .microseconds(200)
 
     /// A compute thread that was not heard of for so long, in the middle of a pass, is given up and replaced. 30 s: from
-    /// one layer of a pass to the next a large model takes a slow core some 100 ms.
+    /// one step of a pass to the next a large model takes a slow core some 100 ms.
     package var lostThreadTimeout: Duration = .seconds(30)
 
     /// Inputs that the callers' own limits let through in one request; only sizes the default of `maximumQueuedTokens`.

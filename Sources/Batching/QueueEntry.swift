@@ -41,7 +41,7 @@ package struct Pass: Sendable, Equatable {
     package let gangLeader: Int?
     /// Whether it runs between two steps of another pass of its thread.
     package let isInterlude: Bool
-    /// Whether interactive work may run between its layers.
+    /// Whether interactive work may run between its steps.
     package let allowsInterludes: Bool
     /// How often it was begun before, by threads that were lost with it.
     package let attempt: Int

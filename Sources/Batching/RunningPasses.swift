@@ -4,7 +4,7 @@ import Embeddings
 struct RunningPasses {
     private struct Running {
         let pass: Pass
-        /// What passes between its layers took of its time.
+        /// What passes between its steps took of its time.
         var interrupted = Duration.zero
         /// Tokens of those.
         var interludeTokenCount = 0

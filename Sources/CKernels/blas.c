@@ -19,11 +19,11 @@ static int32_t block_rows;
 
 // Whether a call with so many rows sums each of them in the same order, wherever it stands.
 static int sums_alike(int32_t row_count) {
-    enum { most_inputs = 384 };
+    enum { most_inputs = 4096, size_count = 6 };
     static float rows[most_block_rows * most_inputs], weights[most_inputs * panel_width];
     static float products[most_block_rows * panel_width];
-    static const int32_t input_counts[] = {3, 16, 37, most_inputs};
-    for (int n = 0; n < 4; n++) {
+    static const int32_t input_counts[size_count] = {3, 16, 37, 384, 1536, most_inputs};
+    for (int n = 0; n < size_count; n++) {
         const int32_t inputs = input_counts[n];
         for (int32_t i = 0; i < row_count * inputs; i++) rows[i] = (float)(i % inputs * 7919 % 2001 - 1000) * 1e-3f;
         for (int32_t i = 0; i < inputs * panel_width; i++) weights[i] = (float)((int64_t)i * 104729 % 1999 - 999) * 1e-3f;

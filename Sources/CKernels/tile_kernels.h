@@ -34,7 +34,7 @@ EK_INLINE vi load_step(const char *from, const ek_precision precision) {
 // no more than one half of a step stands in registers.
 #ifndef EK_DOT_BF16
 #define EK_WIDENS_BF16 1
-#define EK_DOT_BF16(sum, row, columns) (sum)
+#define EK_DOT_BF16(sum, row, columns) (__builtin_trap(), (sum))
 EK_INLINE vf widen_half(vi pair, const int half) { return (vf)(half == 0 ? pair << 16 : pair & (int32_t)0xFFFF0000); }
 #else
 #define EK_WIDENS_BF16 0

@@ -12,7 +12,7 @@ extension EncoderModel {
     ///
     /// - Parameters:
     ///   - gang: where other threads may help; nil: the calling thread is alone.
-    ///   - betweenSteps: called on the calling thread, three times a layer; it may encode with another workspace.
+    ///   - betweenSteps: called on the calling thread, three times a layer and between two passes; it may encode with another workspace.
     /// - Precondition: ids are in `0..<vocabularySize`, the width is at most `maximumPositionEmbeddings`.
     package func encode(
         _ batch: PaddedBatch, layout: BatchLayout, workspace: EncoderWorkspace, gang: Gang? = nil,
@@ -42,6 +42,7 @@ extension EncoderModel {
         Kernels.flushingDenormals { (pause: borrowing Kernels.DenormalPause) in
             var first = 0
             while first < batch.count {
+                if first > 0 { pause(betweenSteps) }
                 let end = passEnd(from: first, of: batch, layout)
                 let pass = Pass(model: self, batch: batch, sequences: first..<end, layout: layout, workspace: workspace)
                 if let gang {

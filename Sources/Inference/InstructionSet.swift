@@ -27,7 +27,7 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     package static var best: InstructionSet { available.last ?? .plain }
 
     /// Whether bfloat16 is multiplied at least as fast as float32 there. Elsewhere it only halves the weights.
-    package var prefersHalves: Bool {
+    package var prefersBFloat16: Bool {
         switch self {
         case .neonbf16, .avx512bf16, .amx: true
         case .plain, .openblas, .neon, .neondot, .avx2, .avx512, .avx512vnni: false

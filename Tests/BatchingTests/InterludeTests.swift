@@ -11,7 +11,7 @@ struct InterludeTests {
         }
     }
 
-    @Test func interactiveWorkRunsBetweenTheLayersOfABulkPass() throws {
+    @Test func interactiveWorkRunsBetweenTheStepsOfABulkPass() throws {
         var bench = makeBench()
         bench.submit(Array(repeating: 50, count: 4), lane: .bulk)
         let bulk = try bench.neededPass()

@@ -17,6 +17,34 @@ struct BatchInvarianceTests {
         }
     }
 
+    /// Another batch between any two steps of one, as an interlude is; neither disturbs the other.
+    @Test(arguments: InstructionSet.available, Precision.allCases)
+    func anInterludeLeavesAPassItsBits(instructionSet: InstructionSet, precision: Precision) throws {
+        if instructionSet == .openblas, precision != .fp32 { return }
+        for tiny in TinyBert.all.prefix(4) {
+            let model = try EncoderModel.calibrated(
+                directory: tiny.directory, precision: precision, instructionSet: instructionSet)
+            let sequences = try tiny.sequences()
+            let limit = sequences.map(\.ids.count).max() ?? 1
+            func makeWorkspace() -> EncoderWorkspace {
+                model.makeWorkspace(maximumTokenCount: limit * sequences.count, maximumSequenceLength: limit)
+            }
+            let (own, other) = (makeWorkspace(), makeWorkspace())
+            for layout in BatchLayout.allCases {
+                let (outer, inner) = (PaddedBatch(sequences), PaddedBatch([sequences[sequences.count - 1]]))
+                let expected = model.encode(outer, layout: layout, workspace: own)
+                let expectedInside = model.encode(inner, layout: layout, workspace: own)
+                var callCount = 0
+                let vectors = model.encode(outer, layout: layout, workspace: own) {
+                    callCount += 1
+                    #expect(model.encode(inner, layout: layout, workspace: other) == expectedInside)
+                }
+                #expect(vectors == expected, "\(tiny), \(layout)")
+                #expect(callCount >= 3 * model.layerCount - 1)
+            }
+        }
+    }
+
     private func expectInvariance(of model: EncoderModel, lengths: [Int]) throws {
         var random = SeededRandom(state: 7)
         let sequences = lengths.map { length in

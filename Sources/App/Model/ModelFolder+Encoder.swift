@@ -3,7 +3,7 @@ import Inference
 import Tokenization
 
 extension ModelFolder {
-    /// Precisions in which this processor is fast enough to run an encoder, the most exact first.
+    /// Precisions that are worth choosing on this processor, the most exact first.
     static func availablePrecisions() throws(CommandFailure) -> [Precision] {
         let instructionSet = try instructionSet()
         return Precision.allCases.filter { $0 == .fp32 || instructionSet.offers($0) }
@@ -11,12 +11,12 @@ extension ModelFolder {
 
     /// What a choice is on this processor.
     ///
-    /// - Throws: a failure where the processor lacks the precision's instructions.
+    /// - Throws: a failure where the precision gains nothing on the processor.
     static func precision(of choice: PrecisionChoice) throws(CommandFailure) -> Precision {
         let instructionSet = try instructionSet()
         guard let precision = choice.precision(on: instructionSet) else {
             throw .failed(
-                "--precision \(choice.rawValue) needs instructions that \(instructionSet.rawValue) lacks, the best that "
+                "--precision \(choice.rawValue) gains nothing with \(instructionSet.rawValue), the best that "
                     + "this processor has or what OVENBIRD_ISA names; use auto or fp32")
         }
         return precision

@@ -131,7 +131,8 @@ typedef struct ek_attention {
     int32_t head_size;
 } ek_attention;
 
-// The kernels that have a version for each instruction set. All versions agree with the plain one to rounding.
+// The kernels that have a version for each instruction set. All versions agree with the plain one to rounding, over
+// the same packed weights.
 typedef struct ek_kernels {
     const char *name;
     // Bit 1 << p for every ek_precision p that is worth choosing here: faster than what is more exact, or half as large and
@@ -159,8 +160,8 @@ typedef struct ek_kernels {
     // sums to sums: (row_count); a score more than 126 below the greatest counts as 2^-126. A row that holds NaN has a NaN sum and no other promise. Columns from `count` up to
     // the next multiple of 16 are scratch; stride covers them.
     void (*softmax)(float *scores, float *sums, int32_t row_count, int32_t count, int32_t stride);
-    // Multiplies and adds in registers alone, step_count times in every one that the register tile sums in; answers the
-    // operations, a multiplication and an addition being two. What the processor does at best, to measure the rest by.
+    // Multiplies and adds in registers alone, step_count times in nearly as many as the register tile sums in; answers
+    // the operations, a multiplication and an addition being two. What the processor does at best, to measure the rest by.
     int64_t (*spin)(ek_precision precision, int64_t step_count);
     // Heads first_head..<first_head + head_count. scratch: ek_attention_scratch_size bytes, 64-byte aligned.
     void (*attention)(const ek_attention *sequence, void *scratch, int32_t first_head, int32_t head_count);

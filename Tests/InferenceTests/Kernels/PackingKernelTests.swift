@@ -61,6 +61,24 @@ struct PackingKernelTests {
         return max(scale, (pairs.max() ?? 0) / (0.5 * Float(pairLimit)))
     }
 
+    /// Pairs whose quotients lie above n + 1/2 both, by the rounding of the quotients alone.
+    @Test(arguments: KernelTable.products.filter { $0.precision == ek_i8 })
+    func aPairAtItsLimitIsNotRoundedBeyondIt(product: KernelTable.Product) throws {
+        let table = try #require(product.table.pointer)
+        let limit = table.pointee.pair_limit
+        for pair: [Float] in [[116.23927, 28.918062], [189.1604, 64.37396], [78.34401, 70.21945]] {
+            for weights in [pair, pair.reversed(), pair.map { -$0 }] {
+                let layer = PackedLayer(table, ek_i8, weights: weights, inputs: 2, outputs: 1)
+                let values = (0..<2).map { Int(Int8(bitPattern: layer.panels[layer.place(input: $0, output: 0)])) }
+                if limit > 0 { #expect(abs(values[0] + values[1]) <= limit, "\(weights)") }
+                for (value, weight) in zip(values, weights) {
+                    #expect((Float(value) - weight / layer.scales[0]).magnitude < 0.501)
+                }
+                #expect(layer.sums[0] == layer.scales[0] * Float(values[0] + values[1]))
+            }
+        }
+    }
+
     /// Pairs at their limit under the greatest bytes: a sum that saturates would be off by thousands.
     @Test(arguments: KernelTable.products.filter { $0.precision == ek_i8 })
     func noPairOfProductsSaturates(product: KernelTable.Product) throws {

@@ -47,7 +47,7 @@ function activity(now) {
   onState("live");
   const { timeline, tiles } = board;
   timeline.add(now, performance.now());
-  // What ran between the layers of another pass is small, and would hide it.
+  // What ran between the steps of another pass is small, and would hide it.
   for (const pass of now.passes) if (!pass.interlude) board.lastPass.set(pass.thread, pass);
   const rate = now.texts_per_second;
   tiles.texts.show(rate, few(rate), "", `${whole.format(now.totals.texts)} since start`);

@@ -106,7 +106,7 @@ class Timeline {
     ink.beginPath();
     ink.rect(labelWidth, 0, width - labelWidth, height - axisHeight);
     ink.clip();
-    // What runs between two layers of a pass lies on top of it.
+    // What runs between two steps of a pass lies on top of it.
     for (const pass of visible.concat(running).sort((one, other) => one.pass - other.pass)) {
       const end = pass.ms === null ? Math.max(pass.start_ms, Math.min(now, this.latest)) : pass.start_ms + pass.ms;
       const left = labelWidth + (pass.start_ms - begin) * perMillisecond;
