@@ -55,8 +55,8 @@ package struct BatchingConfiguration: Sendable, Equatable {
     /// Tokens that bulk work may fill an interactive pass up to, at most. 128: the thread works as well as with more.
     package var bulkFillTokens = 128
 
-    /// What an interactive pass that bulk work fills may take, at the measured rate, unless an interlude takes longer. 15 ms:
-    /// and a small model in bfloat16 makes 128 tokens of it.
+    /// What an interactive pass that bulk work fills may take, at the measured rate, unless an interlude takes longer. 15 ms: who
+    /// asked for one text waits hardly longer for the company, and a small model in bfloat16 computes 128 tokens in it.
     package var bulkFillTime = Duration.milliseconds(15)
 
     /// `--max-queued-tokens`: tokens of admitted inputs that are not finished. Nil: what one request of

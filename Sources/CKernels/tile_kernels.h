@@ -89,7 +89,7 @@ EK_INLINE void multiply_tile(float *out, int64_t out_stride, const char *rows, i
                     const vf row = widen_half(pair, half);
                     EK_UNROLL for (int j = 0; j < vector_count; j++) sums[i][j] = fma_v(row, values[j], sums[i][j]);
                 }
-                __asm__ volatile("" ::: "memory");
+                __asm__ volatile("" ::: "memory");  // rows are read again for the second half, not kept in registers
             }
             continue;
         }

@@ -1,6 +1,7 @@
 import Embeddings
 
-/// The kernels that a model runs on. Each gives the same results to rounding.
+/// The kernels that a model runs on. Each gives the same results to rounding; in int8 AVX2 packs
+/// coarser weights (`pair_limit`).
 package enum InstructionSet: String, Sendable, CaseIterable {
     /// Plain C, the twin that the others are tested against.
     case plain
@@ -26,7 +27,8 @@ package enum InstructionSet: String, Sendable, CaseIterable {
     /// The fastest that this processor has.
     package static var best: InstructionSet { available.last ?? .plain }
 
-    /// Whether bfloat16 is multiplied at least as fast as float32 there. Elsewhere it only halves the weights.
+    /// Whether there are instructions for bfloat16, which on nearly all such processors are faster than float32's. Elsewhere
+    /// it only halves the weights.
     package var prefersBFloat16: Bool {
         switch self {
         case .neonbf16, .avx512bf16, .amx: true
