@@ -58,11 +58,12 @@ class Generator:
 
 
 def versions_of(path, count):
-    """A file, while it is open, of every text of the set `count` times over, each with another ending."""
+    """A file, while it is open, of every text of the set `count` times over, each with another beginning: an end may be cut
+    at the model's limit, and what is left is computed once where it waits twice."""
     file = tempfile.NamedTemporaryFile("w", suffix=".ndjson")
     texts = read_texts(path)
     for version in range(count):
-        file.writelines(json.dumps({"text": f"{text} ({version})"}) + "\n" for text in texts)
+        file.writelines(json.dumps({"text": f"{version}: {text}"}) + "\n" for text in texts)
     file.flush()
     return file
 
