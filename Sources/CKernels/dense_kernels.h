@@ -78,13 +78,6 @@ EK_INLINE void finish_tile(const ek_dense *layer, const ek_dense_rows *rows, con
     }
 }
 
-// Asks for a part of the next panel, so that it is in the second cache when its turn comes. (Behind the last one stand
-// other weights; asking for what is not there does no harm.)
-EK_INLINE void prefetch_slice(const char *panel, int64_t size, int32_t slice, int32_t slice_count) {
-    const int64_t start = size * slice / slice_count / 64 * 64, end = size * (slice + 1) / slice_count;
-    for (int64_t i = start; i < end; i += 64) __builtin_prefetch(panel + i, 0, 2);
-}
-
 // A panel stays in the caches nearest to the core while all rows pass by it, so weights are streamed once a call.
 EK_INLINE void dense_panels(const ek_dense *layer, const ek_dense_rows *rows, int32_t row_count, int32_t first_panel,
                             int32_t panel_count, multiply_function *multiply, const ek_precision precision) {
@@ -93,11 +86,10 @@ EK_INLINE void dense_panels(const ek_dense *layer, const ek_dense_rows *rows, in
     const int has_tail = precision == ek_i8 && layer->tail_step_count > 0;
     const int32_t tiles = tile_count(row_count);
     for (int32_t panel = first_panel; panel < first_panel + panel_count; panel++) {
-        const int64_t panel_size = (int64_t)layer->step_count * (EK_PANEL * 4);
-        const char *weights = (const char *)layer->panels + panel * panel_size;
+        const char *weights =
+            (const char *)layer->panels + (int64_t)panel * layer->step_count * (EK_PANEL * 4);
         for (int32_t t = 0; t < tiles; t++) {
             const int32_t row = tile_start(t, row_count), count = tile_start(t + 1, row_count) - row;
-            prefetch_slice(weights + panel_size, panel_size, t, tiles);
             multiply(tile, EK_PANEL, (const char *)rows->in + row * rows->in_stride, rows->in_stride, weights,
                      layer->step_count, count);
             if (has_tail) {
