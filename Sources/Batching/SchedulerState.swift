@@ -76,8 +76,7 @@ package struct SchedulerState: ~Copyable {
                 idleThreadCount: configuration.computeThreadCount - running.threadCount,
                 interactiveTokens: tokens(of: configuration.interactivePassTime, configuration.minimumShareTokens),
                 bulkFillTokens: min(
-                    configuration.bulkFillTokens,
-                    tokens(of: configuration.interactivePassTime, configuration.interludeTokens)),
+                    configuration.bulkFillTokens, tokens(of: configuration.bulkFillTime, configuration.interludeTokens)),
                 now: now)
         case .firstComeFirstServed(let batchSize, let wait):
             let due = waiting.oldestArrival.map { $0.advanced(by: wait) }

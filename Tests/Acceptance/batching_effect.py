@@ -123,7 +123,7 @@ def main():
     verdict = Verdict("batching_effect")
     rows, first = [], None
     largest = 0.0
-    static = ["--batching", "static", "--batch-size", "32", "--batch-wait", "5"]
+    static = ["--batching", "static", "--layout", "packed", "--batch-size", "32", "--batch-wait", "5"]
     for mode, extra in (("continuous", []), ("static", static)):
         with Server(
             options.ovenbird, options.model, "--threads", options.threads, *extra, *options.serve_option

@@ -12,6 +12,7 @@ struct SchedulerBench: ~Copyable {
         var configuration = BatchingConfiguration()
         // Passes have the size that is configured, unless a test is about the machine's speed.
         configuration.interactivePassTime = .seconds(3_600)
+        configuration.bulkFillTime = .seconds(3_600)
         change(&configuration)
         state = SchedulerState(configuration: configuration, sequenceLimit: limit)
     }

@@ -98,7 +98,7 @@ struct SchedulerStateTests {
     @Test func aSlowMachineFillsInteractivePassesLess() throws {
         var bench = SchedulerBench {
             $0.computeThreadCount = 1
-            $0.interactivePassTime = .milliseconds(15)
+            $0.bulkFillTime = .milliseconds(15)
         }
         func filled() throws -> Int {
             bench.submit([8])

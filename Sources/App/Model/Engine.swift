@@ -45,7 +45,7 @@ struct Engine: Sendable {
         let allowance = ProcessorAllowance.current()
         let threadCount = threads ?? allowance.threadCount
         let configuration = batching.configuration(threadCount: threadCount, admission: admission)
-        let layout = batching.layout ?? .packed
+        let layout = batching.chosenLayout
         let registry = PrometheusRegistry()
         let limit = contents.description.maximumSequenceLength
         let (encoder, tokenizer) = (contents.encoder, contents.tokenizer)

@@ -1,12 +1,14 @@
 import ArgumentParser
 import Batching
-import Inference
+package import Inference
 
 /// How texts become passes.
-struct BatchingOptions: ParsableArguments {
+package struct BatchingOptions: ParsableArguments {
     @Option(
-        help: "packed drops padding rows before the dense layers; padded computes the whole rectangle. Default: packed."
-    )
+        help: """
+            packed drops padding rows before the dense layers; padded computes the whole rectangle. Default: packed; \
+            padded with --batching static.
+            """)
     var layout: BatchLayout?
 
     @Option(
@@ -26,7 +28,9 @@ struct BatchingOptions: ParsableArguments {
     @Option(help: "Texts that a pass may hold.")
     var maxNumSeqs: Int = BatchingConfiguration().maximumBatchSequences
 
-    mutating func validate() throws {
+    package init() {}
+
+    package mutating func validate() throws {
         try requireRange(1...1_048_576, of: "--max-batch-tokens", maxBatchTokens)
         try requireRange(1...65_536, of: "--max-num-seqs", maxNumSeqs)
         if let batchSize { try requireRange(1...65_536, of: "--batch-size", batchSize) }
@@ -66,6 +70,9 @@ struct BatchingOptions: ParsableArguments {
         if maxNumSeqs != defaults.maximumBatchSequences { return "--max-num-seqs" }
         return nil
     }
+
+    /// Static batching is there to be measured against, so it pads as those do who batch so.
+    package var chosenLayout: BatchLayout { layout ?? (batching == .static ? .padded : .packed) }
 
     func with(layout: BatchLayout) -> BatchingOptions {
         var options = self
