@@ -7,9 +7,10 @@
 
 #define EK_PANEL (EK_LANES * EK_TILE_VECTORS)
 
-// How far ahead of a product its columns are asked for, in bytes, into the second cache; the next panel follows this one.
-// So the reading of weights, which is most of the work for one short text, goes on beside the sums: 1 KiB is too short a
-// way for memory, and asking for a whole panel at once stops the sums. (Asking for what is not there does no harm.)
+// How far ahead of a product its columns are asked for, in bytes, into the second cache; in a dense layer the next panel
+// follows this one. So the reading of weights, which is most of the work for one short text, goes on beside the sums: 1 KiB
+// is too short a way for memory, and asking for a whole panel at once stops the sums. (Asking for what is not there does
+// no harm.)
 #define EK_AHEAD 8192
 
 #ifndef EK_BYTE_OFFSET

@@ -138,7 +138,9 @@ extension APIError {
             self.init(.internalServerError, code: "compute_failed", message, field: "input[\(index)]")
         case .shuttingDown:
             self.init(.serviceUnavailable, code: "shutting_down", message, retryAfter: .seconds(5))
-        case .cancelled: self.init(.serviceUnavailable, code: "cancelled", message)
+        case .cancelled:
+            // Nobody reads it; as a 5xx it would be counted as a fault of ours.
+            self.init(.init(code: 499, reasonPhrase: "Client Closed Request"), code: "cancelled", message)
         }
     }
 

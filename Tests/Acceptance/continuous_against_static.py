@@ -10,7 +10,7 @@ batching in the packed layout, which pads nothing: the difference that is left i
 The texts are made up, mostly questions and some paragraphs (`--words`), or those of a file (`--texts`).
 
 Claim: continuous batching's 99th percentile is at most half of padded static batching's best, and its throughput is no
-less; medians over the rounds. With --chart it draws all three against 1 to 128 users.
+less, and keeps up; medians over the rounds. With --chart it draws all three against 1 to 128 users.
 """
 
 import argparse
@@ -64,7 +64,7 @@ class Contest:
             for kind, layout in LAYOUTS.items():
                 if size == 1 and (wait or kind == PACKED):
                     continue  # a batch of one is full at once, and pads nothing
-                arguments = static_options(layout, size, wait)
+                arguments = static_options("packed" if size == 1 else layout, size, wait)
                 rows.append({"kind": kind, "size": size, "wait_ms": wait, "options": arguments})
                 rows[-1] |= self.trace(arguments, rate, options.sweep_seconds)
                 print(f"{kind} {size:3} texts, {wait:3} ms: {figures(rows[-1])}", flush=True)
@@ -141,7 +141,8 @@ def main():
     )
     ratios = {kind: round(p99[kind] / p99[CONTINUOUS], 2) for kind in LAYOUTS}
     verdict.expect(
-        shares[CONTINUOUS] >= shares[PADDED] - (1 - KEEPS_UP), f"continuous has a smaller throughput: {shares}"
+        shares[CONTINUOUS] >= max(KEEPS_UP, shares[PADDED] - (1 - KEEPS_UP)),
+        f"continuous batching does not keep up, or has a smaller throughput: {shares} of the offered",
     )
     verdict.expect(
         ratios[PADDED] >= options.least_ratio,

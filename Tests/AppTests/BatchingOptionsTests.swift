@@ -1,4 +1,5 @@
 import App
+import ArgumentParser
 import Inference
 import Testing
 

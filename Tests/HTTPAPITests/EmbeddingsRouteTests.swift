@@ -195,7 +195,7 @@ struct EmbeddingsRouteTests {
     @Test func everyEmbeddingErrorHasItsStatus() async throws {
         let statuses: [(EmbeddingError, Int)] = [
             (.requestTooLarge(tokenCount: 9, limit: 8), 413), (.vectorNotFinite(index: 0), 500), (.shuttingDown, 503),
-            (.cancelled, 503), (.deadlineExceeded, 503), (.deadlineUnreachable(retryAfter: .seconds(1)), 429),
+            (.cancelled, 499), (.deadlineExceeded, 503), (.deadlineUnreachable(retryAfter: .seconds(1)), 429),
             (.computeFailed(index: 0), 500),
         ]
         for (error, status) in statuses {

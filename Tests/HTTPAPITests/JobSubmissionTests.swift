@@ -140,6 +140,14 @@ struct JobSubmissionTests {
         #expect(answer.status == 400 && answer.field == "Idempotency-Key")
     }
 
+    @Test func twoKeysAreRefused() async throws {
+        let name = try #require(HTTPField.Name("Idempotency-Key"))
+        let headers = HTTPFields([HTTPField(name: name, value: "a"), HTTPField(name: name, value: "b")])
+        let answer = try await submit(API(), three, headers: headers)
+        #expect(answer.status == 400 && answer.field == "Idempotency-Key")
+        #expect(answer.message.contains("twice"))
+    }
+
     @Test func unknownModelsAndCollectionsAreRefused() async throws {
         let api = try await API().prepared()
         #expect(try await submit(api, three, query: "?model=none").code == "model_not_found")

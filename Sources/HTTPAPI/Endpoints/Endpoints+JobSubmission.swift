@@ -134,6 +134,9 @@ private struct SubmissionParameters {
         isDryRun = try query.boolean("dry_run") ?? false
         if let key = request.headers[.idempotencyKey] {
             let limit = configuration.maxIdempotencyKeyBytes
+            guard request.headers[values: .idempotencyKey].count == 1 else {
+                throw .invalidValue(field: "Idempotency-Key", reason: "Idempotency-Key is given twice")
+            }
             guard (1...limit).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
                 throw .invalidValue(
                     field: "Idempotency-Key",
