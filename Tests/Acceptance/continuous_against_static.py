@@ -86,9 +86,9 @@ class Contest:
         with tempfile.TemporaryDirectory() as folder:
             for kind in reversed(chosen):  # continuous is the last, and draws the others beside it
                 with self.server(*chosen[kind]) as running:
-                    arguments = [*sweep, *self.texts, "--label", labels[kind], *compared]
+                    arguments = [*sweep, *self.texts, "--label", labels[kind]]
                     if kind == CONTINUOUS:
-                        arguments += ["--chart", self.options.chart]
+                        arguments += [*compared, "--chart", self.options.chart]
                     path = f"{folder}/{len(compared)}.json"
                     with open(path, "w") as file:
                         print(self.generator.text(running.url, *arguments), file=file)
