@@ -55,7 +55,7 @@ struct BenchCommand: AsyncParsableCommand {
         let texts = try reader.rest().map(\.text)
         guard !texts.isEmpty else { throw CommandFailure.failed("the input '\(input)' holds no text") }
         guard !sweep.isAsked else {
-            return try await Sweep(options: sweep, layout: batching.chosenLayout, isJSON: json)
+            return try await Sweep(options: sweep, layout: batching.layout ?? .packed, isJSON: json)
                 .run(texts, model: model)
         }
         let layouts = batching.layout.map { [$0] } ?? [.packed, .padded]
@@ -108,7 +108,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     private func stageSplit(_ texts: [String]) throws -> StageSplit {
         StageSplit(
-            texts, contents: try ModelFolder.load(model, servedNames: []), layout: batching.chosenLayout,
+            texts, contents: try ModelFolder.load(model, servedNames: []), layout: batching.layout ?? .packed,
             tokenLimit: batching.maxBatchTokens)
     }
 

@@ -71,7 +71,8 @@ package struct BatchingOptions: ParsableArguments {
         return nil
     }
 
-    /// Static batching is there to be measured against, so it pads as those do who batch so.
+    /// Of an engine. Static batching is there to be measured against, so it pads as those do who batch so. (`bench` runs both
+    /// layouts where none is named.)
     package var chosenLayout: BatchLayout { layout ?? (batching == .static ? .padded : .packed) }
 
     func with(layout: BatchLayout) -> BatchingOptions {
